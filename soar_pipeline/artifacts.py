@@ -1,0 +1,278 @@
+"""Every Parquet artifact: its schema, its atomic write, its provenance, and refusal of anything else.
+
+A file appears under its name only when it is complete (written beside, synced, renamed). Its metadata says how
+it was made: stage, that stage's slice of the config, seed, package versions and digests of the inputs. Columns
+that measure time (`MEASURED_COLUMNS`) differ between equal runs; digests leave them out, so two runs with the
+same seeds have the same digests.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+VERDICTS = ("right", "wrong", "no_box", "timeout")
+PHASES = ("synthetic", "real", "mixed")
+MEASURED_COLUMNS = ("seconds",)
+VERSIONED_PACKAGES = ("soar-pipeline", "torch", "transformers", "trl", "math-verify", "numpy")
+_PROVENANCE_KEY = b"soar_provenance"
+
+
+class ArtifactError(ValueError):
+    """A file that is not the artifact it should be; the message names it and says what to do."""
+
+
+def _schema(**columns: pa.DataType | pa.Field) -> pa.Schema:
+    """Columns are required unless given as `optional(type)`."""
+    fields = []
+    for name, column in columns.items():
+        if isinstance(column, pa.Field):
+            fields.append(column.with_name(name))
+        else:
+            fields.append(pa.field(name, column, nullable=False))
+    return pa.schema(fields)
+
+
+def optional(data_type: pa.DataType) -> pa.Field:
+    return pa.field("", data_type, nullable=True)
+
+
+TEXT, INTEGER, REAL, FLAG = pa.string(), pa.int32(), pa.float64(), pa.bool_()
+
+PROBLEMS = _schema(
+    problem_id=TEXT, dataset=TEXT, question=TEXT, answer=TEXT, subject=optional(TEXT), level=optional(TEXT)
+)
+ATTEMPTS = _schema(
+    problem_id=TEXT,
+    sample=INTEGER,
+    completion=TEXT,
+    extracted_answer=optional(TEXT),
+    verdict=TEXT,
+    tokens=INTEGER,
+    truncated=FLAG,
+)
+# Attempts of one policy on test; `step` is the student's training step (0 for policies that are not trained).
+EVALUATION = pa.schema([pa.field("step", INTEGER, nullable=False), *ATTEMPTS])
+# Survivors of the filter, and their halves.
+HARD = pa.schema([*PROBLEMS, pa.field("attempts_drawn", INTEGER, nullable=False)])
+# `outer_step` is 0 for questions that were sampled after training.
+QUESTIONS = _schema(
+    question_id=TEXT,
+    outer_step=INTEGER,
+    dataset_index=INTEGER,
+    question=TEXT,
+    answer=TEXT,
+    completion=TEXT,
+    dataset_reward=optional(REAL),
+    rejected_before=INTEGER,
+)
+STUDENTS = _schema(
+    outer_step=INTEGER,
+    dataset_index=INTEGER,
+    repeat=INTEGER,
+    baseline_accuracy=REAL,
+    trained_accuracy=REAL,
+    reward=REAL,
+    seconds=REAL,
+    tokens=pa.int64(),
+)
+STEPS = _schema(
+    outer_step=INTEGER,
+    mean_reward=REAL,
+    moving_average=optional(REAL),
+    promoted=FLAG,
+    stage=INTEGER,
+    baseline_train_accuracy=REAL,
+    acceptance_rate=REAL,
+    diversity=REAL,
+    signal=FLAG,
+    kl=optional(REAL),
+    seconds=REAL,
+)
+PROMOTIONS = _schema(
+    outer_step=INTEGER,
+    dataset_index=INTEGER,
+    repeat=INTEGER,
+    dataset_reward=REAL,
+    student_reward=REAL,
+    stage=INTEGER,
+    train_accuracy=REAL,
+)
+SCHEDULE = _schema(step=INTEGER, position=INTEGER, phase=TEXT, question_id=TEXT, question=TEXT, answer=TEXT)
+# pass@k columns are null between evaluations; which k exist depends on evaluation.samples.
+CURVE = _schema(
+    step=INTEGER,
+    phase=optional(TEXT),
+    train_reward=optional(REAL),
+    kl=optional(REAL),
+    no_signal_share=optional(REAL),
+    pass_at_1=optional(REAL),
+    pass_at_4=optional(REAL),
+    pass_at_8=optional(REAL),
+    pass_at_16=optional(REAL),
+    pass_at_32=optional(REAL),
+    seconds=REAL,
+)
+PASSK = _schema(dataset=TEXT, arm=TEXT, teacher_seed=INTEGER, student_seed=INTEGER, k=INTEGER, value=REAL)
+DIVERSITY = _schema(
+    dataset=TEXT,
+    arm=TEXT,
+    teacher_seed=INTEGER,
+    questions=INTEGER,
+    subsample=INTEGER,
+    vendi_mean=optional(REAL),
+    vendi_sd=optional(REAL),
+)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a file was made. `inputs` are paths; their digests are taken when the file is written."""
+
+    stage: str
+    config: dict[str, Any]
+    seed: int | None = None
+    inputs: tuple[Path, ...] = ()
+
+    def as_json(self) -> str:
+        """Deterministic: sorted keys, no clock, no host."""
+        record = {
+            "stage": self.stage,
+            "config": self.config,
+            "seed": self.seed,
+            "versions": package_versions(),
+            "inputs": {path.name: digest(path) for path in self.inputs},
+        }
+        return json.dumps(record, sort_keys=True)
+
+
+def package_versions() -> dict[str, str]:
+    versions = {}
+    for package in VERSIONED_PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def table(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of exactly this schema; ArtifactError names a column that does not fit."""
+    rows = list(rows)
+    for name in schema.names:
+        if not schema.field(name).nullable and any(row.get(name) is None for row in rows):
+            raise ArtifactError(f"column {name!r} has an empty value but is required")
+    extra = {key for row in rows for key in row} - set(schema.names)
+    if extra:
+        raise ArtifactError(f"columns {sorted(extra)} are not in the schema")
+    try:
+        return pa.Table.from_pylist(rows, schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ArtifactError(str(error)) from None
+
+
+def write_parquet(path: Path, data: pa.Table, provenance: Provenance) -> None:
+    """Write atomically, with the provenance in the file's metadata."""
+    data = data.replace_schema_metadata({_PROVENANCE_KEY: provenance.as_json().encode()})
+    with atomic_path(path) as temporary:
+        pq.write_table(data, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
+    """The artifact at `path`, checked against its schema (further columns are allowed and kept)."""
+    try:
+        data = pq.read_table(path)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: does not exist; make it with `snakemake {path}`") from None
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(f"{path}: is not readable Parquet ({error}); delete it and run again") from None
+    for field in schema:
+        if field.name not in data.schema.names:
+            raise ArtifactError(f"{path}: column {field.name!r} is missing; it has {data.schema.names}")
+        found = data.schema.field(field.name).type
+        if found != field.type:
+            raise ArtifactError(f"{path}: column {field.name!r} is {found}, expected {field.type}")
+        if not field.nullable and data.column(field.name).null_count:
+            raise ArtifactError(f"{path}: column {field.name!r} has empty values but is required")
+    return data
+
+
+def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
+    """`read_parquet` as one dict per row."""
+    return read_parquet(path, schema).to_pylist()
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The provenance record in a file's metadata (empty where there is none)."""
+    found = (pq.read_schema(path).metadata or {}).get(_PROVENANCE_KEY)
+    return json.loads(found) if found else {}
+
+
+def digest(path: Path) -> str:
+    """sha256 of what a file or model folder says: Parquet without measured columns, weights of a folder."""
+    sha = hashlib.sha256()
+    if path.is_dir():
+        for file in sorted(path.glob("*.safetensors")):
+            sha.update(file.name.encode())
+            _update(sha, file)
+    elif path.suffix == ".parquet":
+        data = pq.read_table(path)
+        kept = [name for name in data.column_names if name not in MEASURED_COLUMNS]
+        sink = pa.BufferOutputStream()
+        plain = data.select(kept).replace_schema_metadata(None).combine_chunks()
+        with pa.ipc.new_stream(sink, plain.schema) as stream:
+            stream.write_table(plain)
+        sha.update(sink.getvalue())
+    else:
+        _update(sha, path)
+    return sha.hexdigest()
+
+
+def _update(sha: "hashlib._Hash", file: Path) -> None:
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            sha.update(block)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; on success it is synced and renamed, on failure removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        # mkstemp makes private files; artifacts follow the umask like any other output.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

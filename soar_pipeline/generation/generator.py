@@ -1,0 +1,32 @@
+"""Drawing completions from a policy: one interface, whatever the engine."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One completion.
+
+    tokens: generated tokens, the end token included; truncated: the end token never came;
+    token_ids: what was generated, for training on it (re-encoding the text may give other ids).
+    """
+
+    text: str
+    tokens: int
+    truncated: bool
+    token_ids: tuple[int, ...] = ()
+
+
+class Generator(Protocol):
+    """A policy that completes prompts."""
+
+    def sample(
+        self, prompts: list[str], *, samples: int, max_new_tokens: int, temperature: float, seed: int
+    ) -> list[list[Completion]]:
+        """`samples` completions of each prompt, as one list per prompt; the same seed gives the same completions."""
+        ...
+
+    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
+        """The most likely completion of each prompt, token by token."""
+        ...

@@ -1,0 +1,60 @@
+"""The `transformers` engine: `model.generate` in batches of similar prompt length."""
+
+import torch
+from transformers import GenerationConfig
+
+from soar_pipeline.generation.generator import Completion
+from soar_pipeline.models.policy import Policy
+
+
+class TransformersGenerator:
+    """Completes prompts with the policy's current weights; a :class:`~.generator.Generator`.
+
+    The caller's random state is left alone, so that evaluating a policy does not change its training.
+    """
+
+    def __init__(self, policy: Policy, batch_size: int):
+        self.policy, self.batch_size = policy, batch_size
+
+    def sample(
+        self, prompts: list[str], *, samples: int, max_new_tokens: int, temperature: float, seed: int
+    ) -> list[list[Completion]]:
+        repeated = [prompt for prompt in prompts for _ in range(samples)]
+        devices = [self.policy.model.device] if self.policy.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            flat = self._generate(
+                repeated, max_new_tokens=max_new_tokens, do_sample=True, temperature=temperature, top_k=0, top_p=1.0
+            )
+        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
+
+    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
+        return self._generate(prompts, max_new_tokens=max_new_tokens, do_sample=False)
+
+    @torch.no_grad()
+    def _generate(self, prompts: list[str], **settings: object) -> list[Completion]:
+        model, tokenizer = self.policy.model, self.policy.tokenizer
+        generation = GenerationConfig(
+            pad_token_id=tokenizer.pad_token_id, eos_token_id=self.policy.eos_token_ids, **settings
+        )
+        encoded = tokenizer(prompts)["input_ids"]
+        # Neighbours of similar length: little of a batch is padding.
+        order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
+        completions: list[Completion | None] = [None] * len(prompts)
+        was_training = model.training
+        model.eval()
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, padding_side="left", return_tensors="pt")
+            batch = batch.to(model.device)
+            generated = model.generate(**batch, generation_config=generation)[:, batch["input_ids"].shape[1] :]
+            for i, token_ids in zip(rows, generated.tolist(), strict=True):
+                completions[i] = self._completion(token_ids)
+        model.train(was_training)
+        return completions
+
+    def _completion(self, token_ids: list[int]) -> Completion:
+        ends = [i for i, token in enumerate(token_ids) if token in self.policy.eos_token_ids]
+        kept = token_ids[: ends[0] + 1] if ends else token_ids
+        text = self.policy.tokenizer.decode(kept, skip_special_tokens=True)
+        return Completion(text=text, tokens=len(kept), truncated=not ends, token_ids=tuple(kept))

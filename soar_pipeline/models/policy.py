@@ -1,0 +1,126 @@
+"""A policy (model and tokenizer) from a folder, the prompts it is asked with, and its weights on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from soar_pipeline.artifacts import ArtifactError, atomic_path
+from soar_pipeline.config import ConfigError
+from soar_pipeline.slices import Prompts
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Policy:
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @property
+    def eos_token_ids(self) -> list[int]:
+        """Every token that ends a completion: the tokenizer's and the model's own (an end-of-turn token, say)."""
+        declared = self.model.generation_config.eos_token_id
+        declared = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
+        return sorted({self.tokenizer.eos_token_id, *declared})
+
+
+def load_policy(folder: Path, dtype: str) -> Policy:
+    """Load a policy from a local folder of safetensors, on the GPU where there is one.
+
+    Raises ArtifactError where the folder holds no such model or no tokenizer.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"{folder}: cannot be loaded as a model folder ({str(error).splitlines()[0]})") from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return Policy(model.eval(), tokenizer)
+
+
+class PromptFormat:
+    """The prompts as the policy sees them (spec section 3)."""
+
+    def __init__(self, prompts: Prompts, chat_template: bool, tokenizer: PreTrainedTokenizerBase):
+        self.prompts, self.chat_template, self.tokenizer = prompts, chat_template, tokenizer
+        if chat_template and tokenizer.chat_template is None:
+            raise ConfigError("model.chat_template: true, but the tokenizer has no chat template; set it to false")
+
+    def student(self, question: str) -> str:
+        # Not str.format: questions and prompts are full of braces.
+        return self._wrapped(self.prompts.student.replace("{question}", question))
+
+    def teacher(self) -> str:
+        return self._wrapped(self.prompts.teacher)
+
+    def _wrapped(self, prompt: str) -> str:
+        if not self.chat_template:
+            return prompt
+        messages = [{"role": "user", "content": prompt}]
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        # Encoding adds the first token again where the tokenizer does so by itself.
+        adds_bos = self.tokenizer("")["input_ids"] == [self.tokenizer.bos_token_id]
+        return text.removeprefix(self.tokenizer.bos_token) if adds_bos else text
+
+
+def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) -> None:
+    """ConfigError naming the first prompt (by its key) that, with its completion, does not fit the model's context."""
+    context = policy.model.config.max_position_embeddings
+    for name, prompt in prompts.items():
+        length = len(policy.tokenizer(prompt)["input_ids"])
+        if length + max_new_tokens > context:
+            raise ConfigError(
+                f"{name}: a prompt of {length} tokens and {max_new_tokens} new tokens exceed the model's context of "
+                f"{context}; drop the problem or lower generation.*_max_new_tokens"
+            )
+
+
+def copy_weights(model: PreTrainedModel) -> Weights:
+    """The model's weights now, on the CPU; later training does not change them."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+
+
+def set_weights(model: PreTrainedModel, weights: Weights) -> None:
+    """Copy weights into the model, in place."""
+    model.load_state_dict(weights)
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write weights as safetensors, atomically. Tied tensors are written once each."""
+    # safetensors refuses tensors that share memory, as tied embeddings do.
+    seen: dict[int, str] = {}
+    unique = {name: tensor for name, tensor in weights.items() if seen.setdefault(tensor.data_ptr(), name) == name}
+    aliases = {name: seen[tensor.data_ptr()] for name, tensor in weights.items() if name not in unique}
+    with atomic_path(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in unique.items()}, temporary, metadata=aliases)
+
+
+def load_weights(path: Path) -> Weights:
+    """Read weights written by :func:`save_weights`; ArtifactError where the file is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        weights = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            aliases = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: is not readable safetensors ({error})") from None
+    return weights | {name: weights[kept] for name, kept in aliases.items()}
+
+
+def save_policy(folder: Path, policy: Policy, weights: Weights) -> None:
+    """Write a complete Hugging Face folder with these weights; the policy keeps its own."""
+    own = copy_weights(policy.model)
+    set_weights(policy.model, weights)
+    try:
+        policy.model.save_pretrained(folder)
+        policy.tokenizer.save_pretrained(folder)
+    finally:
+        set_weights(policy.model, own)

@@ -1,0 +1,101 @@
+"""How every figure looks: colour-blind-safe colours, line styles and markers that survive grey print, fixed bytes."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from soar_pipeline.artifacts import atomic_path
+
+# Okabe & Ito 2008, without the yellow that vanishes on white; ordered so that neighbours differ in lightness too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+DASHES = ((0, ()), (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), (0, (2, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#6b6b6b"
+# A sequence from light to dark for ordered classes: also ordered in grey.
+ORDERED = ("#d0e5f2", "#8fc1e3", "#4a93c9", "#1f649d", "#0b3a63")
+
+FIGURE_WIDTH, NARROWEST_PANEL, PANEL_HEIGHT, PNG_DPI = 9.4, 3.3, 2.9, 160
+
+LOOK = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "legend.handlelength": 3.0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "figure.constrained_layout.use": True,
+    # Equal data must give equal bytes: element ids from a fixed salt.
+    "svg.hashsalt": "soar_pipeline",
+}
+# For the whole process: matplotlib reads some of these when an axes is made, others at each call.
+matplotlib.rcParams.update(LOOK)
+
+
+class Style(NamedTuple):
+    color: str
+    linestyle: tuple
+    marker: str
+
+
+def styles(names: Iterable[str]) -> dict[str, Style]:
+    """One look per name, by position: the same arm looks the same in every figure."""
+    return {
+        name: Style(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+        for i, name in enumerate(names)
+    }
+
+
+def panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """A grid of panels that share one figure width, so that text is the same size in every figure; axes by row."""
+    width = columns * max(FIGURE_WIDTH / columns, NARROWEST_PANEL)
+    figure, axes = plt.subplots(rows, columns, figsize=(width, PANEL_HEIGHT * rows + 0.5), squeeze=False)
+    return figure, axes.tolist()
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Say in the panel why there is nothing to draw."""
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color=GREY)
+
+
+def legend_below(figure: Figure, handles: list[Artist]) -> None:
+    """One legend for all panels, outside of them, in rows of similar length."""
+    if handles:
+        rows = math.ceil(len(handles) / 5)
+        figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows))
+
+
+def save(figure: Figure, svg: Path, png: Path) -> None:
+    """Write both forms atomically, with no date and no program version in them."""
+    with atomic_path(svg) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+    with atomic_path(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    plt.close(figure)

@@ -1,0 +1,242 @@
+"""The slice of the configuration that each stage depends on, and nothing more.
+
+A rule's `params` hold its slice as JSON, so an edit elsewhere in the config reruns nothing. The prompt *texts*
+stand in the slices (not the file names), so an edited prompt reruns what used it.
+"""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from soar_pipeline.config import (
+    CheckpointRule,
+    Config,
+    ConfigError,
+    DatasetConfig,
+    DiversityConfig,
+    EvaluationConfig,
+    FilterConfig,
+    FreshStudentConfig,
+    GenerationConfig,
+    GradingConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    ReportConfig,
+    Section,
+    SoarConfig,
+    StudentConfig,
+    TeacherConfig,
+    TrackingConfig,
+)
+
+
+class Prompts(Section):
+    """Prompt texts; the student's holds `{question}` once."""
+
+    student: str
+    teacher: str
+
+
+def prompt_texts(config: Config) -> Prompts:
+    """The texts of the prompt files; ConfigError where a file is missing or has no `{question}`."""
+    texts = {}
+    for role in ("student", "teacher"):
+        path = Path(getattr(config.prompts, role))
+        try:
+            texts[role] = path.read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise ConfigError(f"prompts.{role}: {path} cannot be read ({error.strerror})") from None
+    if texts["student"].count("{question}") != 1:
+        raise ConfigError(f"prompts.student: {config.prompts.student} must hold {{question}} exactly once")
+    return Prompts(**texts)
+
+
+class BaseModelSlice(Section):
+    model: ModelConfig
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "BaseModelSlice":
+        return cls(model=config.model, seed=config.seed)
+
+
+class ProblemsSlice(Section):
+    name: str
+    dataset: DatasetConfig
+
+    @classmethod
+    def of(cls, config: Config, dataset: str) -> "ProblemsSlice":
+        return cls(name=dataset, dataset=config.datasets[dataset])
+
+
+class SamplingSlice(Section):
+    """What drawing and grading completions needs."""
+
+    dtype: str
+    chat_template: bool
+    prompts: Prompts
+    generation: GenerationConfig
+    grading: GradingConfig
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "SamplingSlice":
+        return cls(
+            dtype=config.model.dtype,
+            chat_template=config.model.chat_template,
+            prompts=prompt_texts(config),
+            generation=config.generation,
+            grading=config.grading,
+            seed=config.seed,
+        )
+
+
+class AttemptsSlice(Section):
+    sampling: SamplingSlice
+    filter: FilterConfig
+
+    @classmethod
+    def of(cls, config: Config) -> "AttemptsSlice":
+        return cls(sampling=SamplingSlice.of(config), filter=config.filter)
+
+
+class HardSlice(Section):
+    keep_all: bool
+
+    @classmethod
+    def of(cls, config: Config) -> "HardSlice":
+        return cls(keep_all=config.filter.keep_all)
+
+
+class SplitSlice(Section):
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "SplitSlice":
+        return cls(seed=config.seed)
+
+
+class SoarSlice(Section):
+    sampling: SamplingSlice
+    student: StudentConfig
+    teacher: TeacherConfig
+    soar: SoarConfig
+    objective: ObjectiveConfig
+    tracking: TrackingConfig
+
+    @classmethod
+    def of(cls, config: Config, objective: str) -> "SoarSlice":
+        return cls(
+            sampling=SamplingSlice.of(config),
+            student=config.student,
+            teacher=config.teacher,
+            soar=config.soar_of(objective),
+            # The differences are merged into `soar` above.
+            objective=config.objectives[objective].model_copy(update={"soar": {}}),
+            tracking=config.tracking,
+        )
+
+
+class QuestionSamplingSlice(Section):
+    sampling: SamplingSlice
+    max_draws_per_question: int
+    size: int
+
+    @classmethod
+    def of(cls, config: Config, arm: str) -> "QuestionSamplingSlice":
+        return cls(
+            sampling=SamplingSlice.of(config),
+            max_draws_per_question=config.teacher.max_draws_per_question,
+            size=config.arms[arm].questions.size,
+        )
+
+
+class ScheduleSlice(Section):
+    steps: int
+    batch_size: int
+    mixing: str
+    synthetic_steps: int
+    extra_questions: bool = Field(description="the arm trains on extra questions (which may turn out to be none)")
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config, arm: str) -> "ScheduleSlice":
+        fresh = config.fresh_student
+        return cls(
+            steps=config.arms[arm].steps or fresh.steps,
+            batch_size=config.student_of(arm).batch_size,
+            mixing=fresh.mixing,
+            synthetic_steps=fresh.synthetic_steps,
+            extra_questions=config.arms[arm].questions is not None,
+            seed=config.seed,
+        )
+
+
+class FreshStudentSlice(Section):
+    sampling: SamplingSlice
+    student: StudentConfig
+    evaluate_every: int
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+
+    @classmethod
+    def of(cls, config: Config, arm: str) -> "FreshStudentSlice":
+        fresh: FreshStudentConfig = config.fresh_student
+        changes = {"warmup_steps": fresh.warmup_steps}
+        if fresh.kl_coefficient is not None:
+            changes["kl_coefficient"] = fresh.kl_coefficient
+        if fresh.learning_rate is not None:
+            changes["learning_rate"] = fresh.learning_rate
+        changes |= config.arms[arm].student
+        return cls(
+            sampling=SamplingSlice.of(config),
+            student=config.student.model_copy(update=changes),
+            evaluate_every=fresh.evaluate_every,
+            evaluation=config.evaluation,
+            tracking=config.tracking,
+        )
+
+
+class SelectionSlice(Section):
+    checkpoint: CheckpointRule
+
+    @classmethod
+    def of(cls, config: Config) -> "SelectionSlice":
+        return cls(checkpoint=config.fresh_student.checkpoint)
+
+
+class InferenceSlice(Section):
+    sampling: SamplingSlice
+    evaluation: EvaluationConfig
+
+    @classmethod
+    def of(cls, config: Config) -> "InferenceSlice":
+        return cls(sampling=SamplingSlice.of(config), evaluation=config.evaluation)
+
+
+class PassKSlice(Section):
+    k: tuple[int, ...]
+
+    @classmethod
+    def of(cls, config: Config) -> "PassKSlice":
+        return cls(k=config.pass_at_k)
+
+
+class DiversitySlice(Section):
+    diversity: DiversityConfig
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "DiversitySlice":
+        return cls(diversity=config.diversity, seed=config.seed)
+
+
+class ReportSlice(Section):
+    """Tables, figures and the page: `config` is the whole configuration, for the record."""
+
+    report: ReportConfig
+    config: Config
+
+    @classmethod
+    def of(cls, config: Config) -> "ReportSlice":
+        return cls(report=config.report, config=config)

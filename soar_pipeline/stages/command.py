@@ -1,0 +1,70 @@
+"""The command line of a stage, made from its function's signature.
+
+`run_stage(function)` gives `python -m soar_pipeline.stages.<stage> --config JSON --log FILE --<parameter> …`:
+the parameter `config` (a pydantic model) takes the stage's slice of the configuration, every other parameter
+becomes an option of the same name (`Path`, `list[Path]`, `int`, `str`).
+"""
+
+import argparse
+import inspect
+import logging
+import os
+import sys
+import typing
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.config import ConfigError, readable
+
+# Errors that speak to the user: shown as one line, with no traceback.
+READABLE = (ConfigError, ArtifactError)
+
+
+def run_stage(function: Callable[..., None]) -> None:
+    """Parse the command line, run the stage, and turn readable errors into one line and exit status 1."""
+    types = typing.get_type_hints(function)
+    parser = argparse.ArgumentParser(description=inspect.getdoc(function))
+    parser.add_argument("--log", type=Path, help="also write progress and errors to this file")
+    for name in inspect.signature(function).parameters:
+        _add_option(parser, name, types[name])
+    options = vars(parser.parse_args())
+    _set_up_logging(options.pop("log"))
+    try:
+        if "config" in options:
+            options["config"] = types["config"].model_validate_json(options["config"])
+        function(**options)
+    except ValidationError as error:
+        _fail(f"--config: {readable(error)}")
+    except READABLE as error:
+        _fail(str(error))
+    except Exception:
+        logging.getLogger().exception("%s failed", function.__name__)
+        sys.exit(1)
+
+
+def _add_option(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
+    option = "--" + name.replace("_", "-")
+    if name == "config":
+        parser.add_argument(option, required=True, metavar="JSON", help="the stage's slice of the configuration")
+    elif kind == list[Path]:
+        parser.add_argument(option, type=Path, nargs="*", required=True)
+    else:
+        parser.add_argument(option, type=kind, required=True)
+
+
+def _set_up_logging(file: Path | None) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file is not None:
+        os.makedirs(file.parent, exist_ok=True)
+        handlers.append(logging.FileHandler(file, mode="a", encoding="utf-8"))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    for noisy in ("httpx", "filelock", "matplotlib", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _fail(message: str) -> None:
+    logging.getLogger().error("error: %s", message)
+    sys.exit(1)

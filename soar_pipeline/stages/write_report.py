@@ -1,0 +1,72 @@
+"""The report of a run: report.html, the finding as text, and provenance.json."""
+
+import json
+import logging
+from pathlib import Path
+
+from soar_pipeline.artifact_paths import dataset_of, student_run, teacher_run
+from soar_pipeline.artifacts import ATTEMPTS, EVALUATION, QUESTIONS, STEPS, read_rows, write_text
+from soar_pipeline.reporting import page
+from soar_pipeline.reporting.csv_files import read_csv
+from soar_pipeline.reporting.record import AttemptCounts, attempt_counts, provenance, rule_costs
+from soar_pipeline.reporting.tables import PasskRow, SizeRow, SoarRunRow, VendiRow
+from soar_pipeline.slices import ReportSlice
+from soar_pipeline.stages.command import run_stage
+
+log = logging.getLogger(__name__)
+
+
+def write_report(
+    config: ReportSlice,
+    passk_table: Path,
+    sizes_table: Path,
+    vendi_table: Path,
+    runs_table: Path,
+    figures: list[Path],
+    captions: list[Path],
+    steps: list[Path],
+    questions: list[Path],
+    attempts: list[Path],
+    evaluations: list[Path],
+    benchmarks: Path,
+    report: Path,
+    finding: Path,
+    provenance_file: Path,
+) -> None:
+    """`figures` are the SVG files; `questions` those of the SOAR runs; `benchmarks` a folder that need not exist."""
+    whole = config.config
+    tables = page.Tables(
+        passk=read_csv(passk_table, PasskRow),
+        sizes=read_csv(sizes_table, SizeRow),
+        vendi=read_csv(vendi_table, VendiRow),
+        runs=read_csv(runs_table, SoarRunRow),
+    )
+    taken = {teacher_run(path): read_rows(path, STEPS) for path in steps}
+    asked = {teacher_run(path): path for path in questions}
+    first_seeds = [run for run in sorted(asked) if run.teacher_seed == min(seed for *_, seed in asked)]
+    samples = {
+        run: page.sampled_questions(whole, run, taken[run], read_rows(asked[run], QUESTIONS)) for run in first_seeds
+    }
+    counts = _counts(list(whole.datasets), attempts, evaluations)
+    html = page.render(whole, tables, figures, captions, samples, counts, rule_costs(benchmarks))
+    write_text(report, html)
+    found = "\n".join(page.findings(whole, tables))
+    write_text(finding, found + "\n")
+    inputs = [passk_table, sizes_table, vendi_table, runs_table, *steps, *questions, *attempts, *evaluations]
+    write_text(provenance_file, json.dumps(provenance(whole, inputs), indent=2, sort_keys=True) + "\n")
+    log.info("%s", report)
+    print(found)
+
+
+def _counts(datasets: list[str], attempts: list[Path], evaluations: list[Path]) -> list[AttemptCounts]:
+    counts = []
+    for dataset in datasets:
+        drawn = [path for path in attempts if dataset_of(path) == dataset]
+        tested = [path for path in evaluations if student_run(path).dataset == dataset]
+        counts.append(attempt_counts(f"{dataset}: filter", drawn, ATTEMPTS))
+        counts.append(attempt_counts(f"{dataset}: evaluation on test", tested, EVALUATION))
+    return counts
+
+
+if __name__ == "__main__":
+    run_stage(write_report)

@@ -1,0 +1,101 @@
+"""The student's RL (spec sections 4–6): one trainer, reset for each student."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from soar_pipeline.config import GenerationConfig, StudentConfig
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.grading.reward import student_reward
+from soar_pipeline.models.policy import Policy, PromptFormat, Weights
+from soar_pipeline.training.rloo import ResettableTrainer, trl_settings
+from soar_pipeline.training.schedules import ScheduledQuestion
+
+
+@dataclass(frozen=True)
+class StepMetrics:
+    """What one optimizer step saw. `no_signal_share`: groups whose rewards were all equal."""
+
+    step: int
+    reward: float
+    kl: float | None
+    no_signal_share: float
+    tokens: int
+
+
+class StudentTrainer:
+    """Trains students by RLOO on schedules of questions; the policy's model holds the last one trained."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        prompts: PromptFormat,
+        grader: Grader,
+        config: StudentConfig,
+        generation: GenerationConfig,
+    ):
+        self.policy, self.prompts, self.grader, self.config = policy, prompts, grader, config
+        settings = trl_settings(
+            config,
+            rollouts=config.batch_size * config.group_size,
+            group_size=config.group_size,
+            max_new_tokens=generation.student_max_new_tokens,
+            temperature=generation.temperature,
+            folder=Path(tempfile.gettempdir()),
+        )
+        placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
+        self.trainer = ResettableTrainer(policy, self._rewards, settings, train_dataset=placeholder)
+
+    def train(
+        self,
+        start: Weights,
+        schedule: list[ScheduledQuestion],
+        seed: int,
+        after_step: Callable[[StepMetrics], None] | None = None,
+    ) -> list[StepMetrics]:
+        """Train from `start`, with the KL taken to it, one optimizer step per `batch_size` scheduled questions."""
+        steps = len(schedule) // self.config.batch_size
+        self.trainer.reset(start=start, reference=start, seed=seed, steps=steps)
+        self.trainer.train_dataset = Dataset.from_list(
+            [{"prompt": self.prompts.student(item.question), "answer": item.answer} for item in schedule]
+        )
+        observer = _StepObserver(self.trainer, after_step)
+        self.trainer.add_callback(observer)
+        try:
+            self.trainer.train()
+        finally:
+            self.trainer.remove_callback(observer)
+        return observer.seen
+
+    def _rewards(self, completions: list[str], answer: list[str], **_) -> list[float | None]:
+        """TRL's reward function: 120/20/10/0, None where the verification timed out (spec section 4)."""
+        grades = self.grader.grade(list(zip(answer, completions, strict=True)))
+        return [
+            student_reward(completion, gold, grade, self.config)
+            for completion, gold, grade in zip(completions, answer, grades, strict=True)
+        ]
+
+
+class _StepObserver(TrainerCallback):
+    def __init__(self, trainer: ResettableTrainer, after_step: Callable[[StepMetrics], None] | None):
+        self.trainer, self.after_step, self.seen, self.tokens = trainer, after_step, [], 0
+
+    def on_log(self, args, state, control, logs=None, **_) -> None:
+        if not logs or "reward" not in logs:
+            return
+        tokens = int(logs["num_tokens"])
+        metrics = StepMetrics(
+            step=state.global_step,
+            reward=logs["reward"],
+            kl=logs.get("kl"),
+            no_signal_share=logs["frac_reward_zero_std"],
+            tokens=tokens - self.tokens,
+        )
+        self.tokens = tokens
+        self.seen.append(metrics)
+        if self.after_step is not None:
+            self.after_step(metrics)

@@ -1,0 +1,300 @@
+"""A whole results folder with known answers, written through the real artifact writers."""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from soar_pipeline import artifacts
+from soar_pipeline.artifacts import Provenance, table, write_parquet
+from soar_pipeline.config import Config, validate
+from soar_pipeline.problems import digit_shuffles
+from soar_pipeline.slices import DiversitySlice, PassKSlice, ReportSlice, SelectionSlice
+from soar_pipeline.stages.draw_figures import draw_figures
+from soar_pipeline.stages.estimate_passk import estimate_passk
+from soar_pipeline.stages.make_tables import make_tables
+from soar_pipeline.stages.measure_diversity import measure_diversity
+from soar_pipeline.stages.select_evaluation import select_evaluation
+from soar_pipeline.stages.write_report import write_report
+
+ROOT = Path(__file__).parent.parent
+PAPER = ROOT / "resources" / "paper"
+CAPTIONS = ROOT / "workflow" / "report"
+FIGURES = ("learning_curves", "improvement", "teacher_reward", "baseline_accuracy", "question_difficulty", "diversity")
+HOSTILE = ("<script>alert(1)</script>", "</td></table><img src=x onerror=alert(2)>")
+DATASET = "shuffles"
+TEST_PROBLEMS, SAMPLES = 4, 8
+# How many of the 4 test problems (8 samples each) have exactly one right sample, per arm, teacher and student seed.
+SOLVED = {
+    ("base", 0, 1): 0,
+    ("base", 0, 2): 0,
+    ("hard_only", 0, 1): 0,
+    ("hard_only", 0, 2): 1,
+    ("soar_pq", 1, 1): 4,
+    ("soar_pq", 1, 2): 3,
+    ("soar_pq", 2, 1): 4,
+    ("soar_pq", 2, 2): 4,
+    ("soar_ps", 1, 1): 3,
+    ("soar_ps", 1, 2): 2,
+    ("soar_ps", 2, 1): 3,
+    ("soar_ps", 2, 2): 3,
+    ("base_t", 1, 1): 1,
+    ("base_t", 1, 2): 2,
+    ("base_t", 2, 1): 0,
+    ("base_t", 2, 2): 2,
+}
+OUTER_STEPS, QUESTIONS_PER_DATASET = 12, 4
+
+
+def made_config(**changes: object) -> Config:
+    values = {
+        "run": "made",
+        "datasets": {DATASET: {"adapter": "digit_shuffles", "size": 20, "difficulties": [7, 8]}},
+        "objectives": {"soar": {"reward": "grounded"}},
+        "arms": {
+            "base": {"label": "Base model", "paper": "Base model inference", "policy": "base"},
+            "hard_only": {"label": "Hard-Only", "paper": "Hard-Only"},
+            "soar_pq": {
+                "label": "SOAR-PQ",
+                "paper": "SOAR-PQ",
+                "questions": {"source": "promotions", "objective": "soar"},
+            },
+            "soar_ps": {
+                "label": "SOAR-PS",
+                "paper": "SOAR-PS",
+                "policy": "promoted_student",
+                "objective": "soar",
+            },
+            "base_t": {"label": "Base-T", "paper": "Base-T", "questions": {"source": "base_teacher", "size": 6}},
+        },
+        "soar": {"datasets": 2, "questions_per_dataset": QUESTIONS_PER_DATASET, "outer_steps": OUTER_STEPS},
+        "fresh_student": {
+            "steps": 20,
+            "synthetic_steps": 10,
+            "evaluate_every": 10,
+            "checkpoint": {"rule": "fixed", "step": 20},
+        },
+        "evaluation": {"samples": SAMPLES},
+        "seeds": {"teacher": 2, "student": 2},
+        "diversity": {"embedder": "character_ngrams", "sample_size": 6, "draws": 5},
+    }
+    return validate(values | changes, "made_run.py")
+
+
+@dataclass
+class MadeRun:
+    """The folder of a made run and the stages that turn it into a report."""
+
+    config: Config
+    folder: Path
+    promoted: bool = True
+
+    @property
+    def data(self) -> Path:
+        return self.folder / DATASET
+
+    def found(self, pattern: str) -> list[Path]:
+        return sorted(path for name in self.config.datasets for path in (self.folder / name).glob(pattern))
+
+    def write_inputs(self) -> None:
+        """Everything up to the evaluations, as the training stages would leave it."""
+        rng = random.Random(0)
+        _write_problems(self.data)
+        for seed in (1, 2):
+            _write_soar_run(self.data / f"soar/soar/t{seed}", rng, self.promoted)
+            for arm in ("soar_pq", "base_t"):
+                count = 0 if arm == "soar_pq" and not self.promoted else 8
+                rows = [_question(rng, index, 0, 0) for index in range(count)]
+                _write(self.data / f"questions/{arm}/t{seed}.parquet", rows, artifacts.QUESTIONS)
+        for (arm, teacher, student), solved in SOLVED.items():
+            name = f"t{teacher}-s{student}"
+            trained = self.config.arms[arm].policy == "fresh_student"
+            skipped = arm in ("soar_pq", "soar_ps") and not self.promoted
+            rows = [] if skipped else _attempts(solved, step=20 if trained else 0)
+            if not trained:
+                _write(self.data / f"evaluation/{arm}/{name}.parquet", rows, artifacts.EVALUATION)
+                continue
+            folder = self.data / f"students/{arm}/{name}"
+            early = [] if skipped else _attempts(0, step=10)
+            _write(folder / "test_attempts.parquet", early + rows, artifacts.EVALUATION)
+            _write(folder / "curve.parquet", [] if skipped else _curve(solved), artifacts.CURVE)
+        benchmark = self.folder / "benchmarks/train_soar/shuffles_t1.tsv"
+        benchmark.parent.mkdir(parents=True)
+        benchmark.write_text("s\th:m:s\tmax_rss\n61.5\t0:01:01\t512.0\n")
+
+    def select(self) -> None:
+        for curve in self.found("students/*/*/curve.parquet"):
+            target = self.data / "evaluation" / curve.parent.parent.name / f"{curve.parent.name}.parquet"
+            slice_ = SelectionSlice.of(self.config)
+            select_evaluation(slice_, curve, curve.parent / "test_attempts.parquet", target)
+
+    def summarise(self) -> None:
+        """From the evaluations to the tables."""
+        self.select()
+        estimate_passk(PassKSlice.of(self.config), self.found("evaluation/*/*.parquet"), self.folder / "passk.parquet")
+        questions = self.found("questions/*/*.parquet")
+        measure_diversity(DiversitySlice.of(self.config), questions, self.folder / "diversity.parquet")
+        make_tables(
+            ReportSlice.of(self.config),
+            passk=self.folder / "passk.parquet",
+            diversity=self.folder / "diversity.parquet",
+            problems=self.found("problems.parquet"),
+            train=self.found("train.parquet"),
+            test=self.found("test.parquet"),
+            steps=self.found("soar/*/*/steps.parquet"),
+            promotions=self.found("soar/*/*/promotions.parquet"),
+            paper_passk=PAPER / "table4_math.csv",
+            paper_vendi=PAPER / "table1_vendi.csv",
+            paper_sizes=PAPER / "table2_datasets.csv",
+            **{f"{name}_table": self.table(name) for name in ("passk", "sizes", "vendi", "runs")},
+        )
+
+    def table(self, name: str) -> Path:
+        return self.folder / "tables" / f"{name}.csv"
+
+    def draw(self) -> None:
+        outputs = {
+            f"{name}_{kind}": self.folder / "figures" / f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")
+        }
+        draw_figures(
+            ReportSlice.of(self.config),
+            passk_table=self.table("passk"),
+            vendi_table=self.table("vendi"),
+            curves=self.found("students/*/*/curve.parquet"),
+            steps=self.found("soar/*/*/steps.parquet"),
+            questions=self.found("soar/*/*/questions.parquet"),
+            **outputs,
+        )
+
+    def report(self) -> str:
+        """Write the page and return it."""
+        page = self.folder / "report.html"
+        write_report(
+            ReportSlice.of(self.config),
+            passk_table=self.table("passk"),
+            sizes_table=self.table("sizes"),
+            vendi_table=self.table("vendi"),
+            runs_table=self.table("runs"),
+            figures=[self.folder / "figures" / f"{name}.svg" for name in FIGURES],
+            captions=sorted(CAPTIONS.glob("*.rst")),
+            steps=self.found("soar/*/*/steps.parquet"),
+            questions=self.found("soar/*/*/questions.parquet"),
+            attempts=self.found("attempts/*.parquet"),
+            evaluations=self.found("evaluation/*/*.parquet"),
+            benchmarks=self.folder / "benchmarks",
+            report=page,
+            finding=self.folder / "finding.txt",
+            provenance_file=self.folder / "provenance.json",
+        )
+        return page.read_text(encoding="utf-8")
+
+
+def _write(path: Path, rows: list[dict], schema: object) -> None:
+    write_parquet(path, table(rows, schema), Provenance("made", {}))
+
+
+def _write_problems(data: Path) -> None:
+    shuffles = digit_shuffles.sample_distinct(random.Random(1), [7, 8] * 10)
+    problems = [
+        {"problem_id": f"p{i}", "dataset": DATASET, "question": one.question, "answer": one.answer}
+        for i, one in enumerate(shuffles)
+    ]
+    _write(data / "problems.parquet", problems, artifacts.PROBLEMS)
+    hard = [{**row, "attempts_drawn": 128} for row in problems]
+    _write(data / "train.parquet", hard[:5], artifacts.HARD)
+    _write(data / "test.parquet", hard[5 : 5 + TEST_PROBLEMS], artifacts.HARD)
+    drawn = [{**_attempt("p0", sample, "wrong"), "truncated": sample == 0} for sample in range(3)]
+    _write(data / "attempts/0.parquet", drawn, artifacts.ATTEMPTS)
+
+
+def _attempt(problem_id: str, sample: int, verdict: str) -> dict:
+    return {
+        "problem_id": problem_id,
+        "sample": sample,
+        "completion": "\\boxed{1}",
+        "extracted_answer": "1",
+        "verdict": verdict,
+        "tokens": 5,
+        "truncated": False,
+    }
+
+
+def _attempts(solved: int, step: int) -> list[dict]:
+    """The first `solved` problems have one right sample of eight; one sample of the last problem timed out."""
+    rows = []
+    for problem in range(TEST_PROBLEMS):
+        for sample in range(SAMPLES):
+            verdict = "right" if sample == 0 and problem < solved else "wrong"
+            if problem == TEST_PROBLEMS - 1 and sample == SAMPLES - 1:
+                verdict = "timeout"
+            rows.append({"step": step, **_attempt(f"p{5 + problem}", sample, verdict)})
+    return rows
+
+
+def _curve(solved: int) -> list[dict]:
+    rows = []
+    for step in range(21):
+        row = {"step": step, "phase": "real" if step > 10 else "synthetic", "train_reward": 2.0 * step, "seconds": 0.1}
+        if step % 10 == 0:
+            share = solved / TEST_PROBLEMS * step / 20
+            row |= {"pass_at_1": share / SAMPLES, "pass_at_4": share / 2, "pass_at_8": share}
+        rows.append(row)
+    return rows
+
+
+def _question(rng: random.Random, index: int, outer_step: int, dataset_index: int) -> dict:
+    problem = digit_shuffles.sample(rng, min(12, 1 + rng.randrange(3) + outer_step // 3))
+    question, answer = problem.question, problem.answer
+    if rng.random() < 0.3:
+        answer = "123456"
+    if rng.random() < 0.15:
+        question = HOSTILE[index % 2]
+    return {
+        "question_id": f"q{outer_step}-{dataset_index}-{index}",
+        "outer_step": outer_step,
+        "dataset_index": dataset_index,
+        "question": question,
+        "answer": answer,
+        "completion": question,
+        "dataset_reward": 0.1,
+        "rejected_before": 0,
+    }
+
+
+def _write_soar_run(folder: Path, rng: random.Random, promoted: bool) -> None:
+    """Promotions at steps 5 and 9 (reward 0.3), or silence throughout."""
+    steps, questions, promotions, stage = [], [], [], 0
+    for step in range(1, OUTER_STEPS + 1):
+        promotes = promoted and step in (5, 9)
+        steps.append(
+            {
+                "outer_step": step,
+                "mean_reward": 0.3 if promotes else round(rng.uniform(-0.05, 0.1), 3) if promoted else 0.0,
+                "moving_average": 0.12 if step % 4 != 2 else None,
+                "promoted": promotes,
+                "stage": stage,
+                "baseline_train_accuracy": 0.2 * stage,
+                "acceptance_rate": 0.75,
+                "diversity": 0.4 - 0.01 * step,
+                "signal": promoted,
+                "kl": 0.01,
+                "seconds": 10.0,
+            }
+        )
+        for dataset_index in range(2):
+            questions += [_question(rng, i, step, dataset_index) for i in range(QUESTIONS_PER_DATASET)]
+        if promotes:
+            stage += 1
+            promotions.append(
+                {
+                    "outer_step": step,
+                    "dataset_index": 1,
+                    "repeat": 0,
+                    "dataset_reward": 0.3,
+                    "student_reward": 0.3,
+                    "stage": stage,
+                    "train_accuracy": 0.2 * stage,
+                }
+            )
+    _write(folder / "steps.parquet", steps, artifacts.STEPS)
+    _write(folder / "questions.parquet", questions, artifacts.QUESTIONS)
+    _write(folder / "promotions.parquet", promotions, artifacts.PROMOTIONS)
