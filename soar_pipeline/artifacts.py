@@ -182,9 +182,13 @@ def table(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def write_parquet(path: Path, data: pa.Table, provenance: Provenance) -> None:
     """Write atomically, with the provenance in the file's metadata."""
-    data = data.replace_schema_metadata({_PROVENANCE_KEY: provenance.as_json().encode()})
     with atomic_path(path) as temporary:
-        pq.write_table(data, temporary, compression="zstd")
+        pq.write_table(data.cast(with_provenance(data.schema, provenance)), temporary, compression="zstd")
+
+
+def with_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
+    """The schema with the provenance in its metadata, for files that are written row group by row group."""
+    return schema.with_metadata({_PROVENANCE_KEY: provenance.as_json().encode()})
 
 
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:

@@ -1,6 +1,7 @@
 """The whole configuration, as frozen models: every default stands here and nowhere else.
 
-Defaults are the paper's (spec sections 2–6, Table 3); the YAML files in `config/` only say what differs.
+Defaults are the paper's; the YAML files in `config/` only say what differs. `config/README.md` is generated from the
+docstrings and descriptions here; a description's last `[…]` says where in the paper the key comes from.
 Light to import (no torch): the Snakefile validates a run with it before anything starts. A stage receives its
 slice of the configuration as JSON and never the file.
 """
@@ -37,7 +38,7 @@ class ModelConfig(Section):
     )
     path: str = Field(
         "meta-llama/Llama-3.2-3B-Instruct",
-        description="folder, hub id or package name; for source `pretrain` not used",
+        description="folder, hub id or package name; for source `pretrain` not used [experiments]",
     )
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="parameter type in training and sampling")
     chat_template: bool = Field(
@@ -47,17 +48,24 @@ class ModelConfig(Section):
 
 
 class PromptConfig(Section):
-    """Prompt files (spec section 3); `{question}` in the student's is replaced."""
+    """Prompt files; both are text files whose whole content is the prompt."""
 
-    student: str = Field("resources/prompts/student.txt", description="student prompt file")
-    teacher: str = Field("resources/prompts/teacher.txt", description="teacher prompt file")
+    student: str = Field(
+        "resources/prompts/student.txt",
+        description="file of the student's prompt; holds `{question}` exactly once [prompts]",
+    )
+    teacher: str = Field(
+        "resources/prompts/teacher.txt",
+        description="file of the teacher's prompt, the same at every step [prompts]",
+    )
 
 
 class DatasetConfig(Section):
-    """One pool of problems (spec section 2)."""
+    """One pool of problems, by a name of your choice."""
 
     adapter: Literal["digit_shuffles", "math", "plain"] = Field(
-        description="digit_shuffles: generated here; math: rows as in the MATH benchmark; plain: `question`, `answer`"
+        description="digit_shuffles: generated here; math: rows as in the MATH benchmark; plain: `question`, `answer` "
+        "[experiments: MATH, HARP, OlympiadBench]"
     )
     path: str | None = Field(None, description="JSONL or Parquet file; none for digit_shuffles")
     subjects: tuple[str, ...] | None = Field(None, description="keep only these subjects")
@@ -77,12 +85,13 @@ class DatasetConfig(Section):
 
 
 class FilterConfig(Section):
-    """fail@k filter (spec section 2): keep a problem iff none of its samples is right."""
+    """fail@k filter: a problem is kept if and only if none of k samples of the base model is right."""
 
     rounds: tuple[int, ...] = Field(
         (8, 24, 96),
         min_length=1,
-        description="samples per round; a problem leaves at its first right answer, so the sum is the k of fail@k",
+        description="samples per round; a problem leaves at its first right answer, so the sum is the k of fail@k; "
+        "rounds do not change what is kept [fail@128]",
     )
     shards: int = Field(1, ge=1, le=999, description="jobs that share the pool")
     keep_all: bool = Field(False, description="skip the filter's verdict: keep every problem (plumbing runs only)")
@@ -91,77 +100,103 @@ class FilterConfig(Section):
 class GenerationConfig(Section):
     """How completions are drawn."""
 
-    batch_size: int = Field(256, ge=1, description="sequences decoded together")
-    student_max_new_tokens: int = Field(1024, ge=1, description="tokens (spec section 2)")
-    teacher_max_new_tokens: int = Field(512, ge=1, description="tokens (Table 3)")
-    temperature: float = Field(1.0, gt=0, description="of filtering, training and evaluation")
+    batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
+    student_max_new_tokens: int = Field(1024, ge=1, description="most tokens of a student's completion [Table 3]")
+    teacher_max_new_tokens: int = Field(512, ge=1, description="most tokens of a teacher's completion [Table 3]")
+    temperature: float = Field(
+        1.0, gt=0, description="sampling temperature of filter, training and evaluation [Table 3]"
+    )
 
 
 class GradingConfig(Section):
     """Math-Verify in killable worker processes."""
 
     workers: int = Field(1, ge=1, description="worker processes per job")
-    timeout_seconds: int = Field(5, ge=1, description="per comparison; beyond it the verdict is `timeout`")
-    memory_mb: int = Field(2048, ge=256, description="address-space limit of a worker, above its start size")
+    timeout_seconds: int = Field(5, ge=1, description="seconds per comparison; beyond them the verdict is `timeout`")
+    memory_mb: int = Field(2048, ge=256, description="MB that a worker may take above its start size")
 
 
 class RLOOConfig(Section):
-    """One RLOO policy (Table 3)."""
+    """One policy that RLOO trains: AdamW, cosine decay."""
 
-    learning_rate: float = Field(1e-5, gt=0)
-    kl_coefficient: float = Field(0.001, ge=0, description="per-token KL to the policy that training started from")
-    warmup_steps: int = Field(0, ge=0, description="optimizer steps")
-    max_grad_norm: float = Field(1.0, gt=0)
+    learning_rate: float = Field(1e-5, gt=0, description="peak of the cosine schedule [Table 3]")
+    kl_coefficient: float = Field(
+        0.001, ge=0, description="weight of the per-token KL to the policy that training started from [Table 3]"
+    )
+    warmup_steps: int = Field(0, ge=0, description="learning-rate warm-up, optimizer steps [Table 3: 0 or 20]")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
     micro_batch_size: int | None = Field(None, ge=1, description="sequences per forward/backward; none: all at once")
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
 
 
 class StudentConfig(RLOOConfig):
     """The student's RL, in the inner loop and in fresh students."""
 
-    batch_size: int = Field(8, ge=1, description="questions per step")
-    group_size: int = Field(32, ge=2, description="completions per question")
-    reward_right: float = Field(120, description="box verifies (spec section 4)")
-    reward_contains: float = Field(20, description="boxed, not right, but the answer's text occurs in the completion")
-    reward_boxed: float = Field(10, description="boxed only")
+    batch_size: int = Field(8, ge=1, description="questions per step [Table 3]")
+    group_size: int = Field(32, ge=2, description="completions per question [Table 3]")
+    reward_right: float = Field(120, description="reward of a completion whose last box verifies [student reward]")
+    reward_contains: float = Field(
+        20, description="reward if boxed and not right, but the answer's text occurs [student reward]"
+    )
+    reward_boxed: float = Field(10, description="reward if boxed only; without a box it is 0 [student reward]")
 
 
 class TeacherConfig(RLOOConfig):
     """The teacher's RL: RLOO over the datasets of an outer step."""
 
-    warmup_steps: int = Field(20, ge=0, description="outer steps")
+    warmup_steps: int = Field(20, ge=0, description="learning-rate warm-up, outer steps [Table 3]")
     max_draws_per_question: int = Field(
-        64, ge=1, description="give up when accepted questions are rarer than one in so many draws"
+        64,
+        ge=1,
+        description="give up where fewer than one in so many draws is a usable question",
     )
 
 
 class SoarConfig(Section):
-    """The meta-RL loop (spec section 5)."""
+    """The meta-RL loop: the teacher's datasets, the students that try them, and promotion."""
 
-    outer_steps: int = Field(200, ge=1, description="T")
-    datasets: int = Field(4, ge=2, description="g, datasets per outer step")
-    questions_per_dataset: int = Field(64, ge=1, description="n")
-    repeats: int = Field(4, ge=1, description="r, students per dataset")
-    reward_questions: int = Field(64, ge=1, description="|Q_R|, drawn anew each outer step from train")
-    inner_steps: int = Field(10, ge=1, description="RLOO steps of a student")
-    inner_steps_after_promotion: int = Field(15, ge=1)
-    promotion_threshold: float = Field(0.01, description="tau")
-    moving_average_window: int = Field(3, ge=1, description="outer steps")
-    learnability_samples: int = Field(32, ge=1, description="student completions per question (spec section 4)")
-    diversity_questions: int = Field(64, ge=2, description="questions per step for the diversity curve")
+    outer_steps: int = Field(200, ge=1, description="T, updates of the teacher [Table 3]")
+    datasets: int = Field(4, ge=2, description="g, datasets per outer step [Table 3: group size]")
+    questions_per_dataset: int = Field(64, ge=1, description="n, questions in a dataset [Table 3]")
+    repeats: int = Field(4, ge=1, description="r, students trained per dataset [Table 3]")
+    reward_questions: int = Field(
+        64, ge=1, description="hard problems that measure the students, drawn anew each outer step from train [Table 3]"
+    )
+    inner_steps: int = Field(10, ge=1, description="RLOO steps of a student [Table 3]")
+    inner_steps_after_promotion: int = Field(15, ge=1, description="the same once there was a promotion [Table 3]")
+    promotion_threshold: float = Field(
+        0.01, description="tau: a moving average of the mean reward above it promotes, in solved share [Table 3]"
+    )
+    moving_average_window: int = Field(3, ge=1, description="outer steps; starts afresh after a promotion [Table 3]")
+    learnability_samples: int = Field(
+        32, ge=1, description="learnability reward: student completions per question [intrinsic reward]"
+    )
+    diversity_questions: int = Field(
+        64,
+        ge=2,
+        description="questions per outer step that the diversity curve is computed from [analysis of diversity]",
+    )
 
 
 class ObjectiveConfig(Section):
-    """A kind of SOAR run: which reward the teacher gets, and what differs from the `soar` section."""
+    """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section."""
 
-    reward: Literal["grounded", "learnability"] = "grounded"
-    promotion: bool = Field(True, description="off: the no-promotion ablation")
+    reward: Literal["grounded", "learnability"] = Field(
+        "grounded",
+        description="grounded: measured improvement of students on hard problems; learnability: 1 − share of matching "
+        "answers, 0 where none matches [teacher rewards]",
+    )
+    promotion: bool = Field(
+        True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
+    )
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
 
     @model_validator(mode="after")
     def _possible(self) -> "ObjectiveConfig":
         if self.reward == "learnability" and self.promotion:
-            raise ValueError("reward `learnability` trains no students, so there is nothing to promote: promotion: false")
+            raise ValueError(
+                "reward `learnability` trains no students, so there is nothing to promote: promotion: false"
+            )
         return self
 
 
@@ -170,10 +205,12 @@ class QuestionSource(Section):
 
     source: Literal["promotions", "teacher", "base_teacher"] = Field(
         description="promotions: D_best of a SOAR run; teacher: sampled from its trained teacher; base_teacher: "
-        "sampled from the base model, same filter"
+        "sampled from the base model, same filter [PQ, Grounded-T and Intrinsic-T, Base-T]"
     )
-    objective: Name | None = Field(None, description="which objective's SOAR runs")
-    size: int = Field(128, ge=1, description="questions sampled from a teacher; promotions are taken whole")
+    objective: Name | None = Field(None, description="name in `objectives`: whose SOAR runs the questions come from")
+    size: int = Field(
+        128, ge=1, description="questions sampled from a teacher; promotions are taken whole [experiments: 128]"
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "QuestionSource":
@@ -183,12 +220,16 @@ class QuestionSource(Section):
 
 
 class ArmConfig(Section):
-    """One row of the tables (spec section 7): a fresh student, or inference with an existing policy."""
+    """One row of the tables, by a name of your choice: a fresh student, or inference with an existing policy."""
 
     label: str = Field(description="name in tables and figures")
     paper: str | None = Field(None, description="row name in resources/paper, for the comparison")
-    policy: Literal["fresh_student", "base", "promoted_student", "teacher"] = "fresh_student"
-    objective: Name | None = Field(None, description="SOAR runs whose promoted student or teacher answers")
+    policy: Literal["fresh_student", "base", "promoted_student", "teacher"] = Field(
+        "fresh_student",
+        description="who answers the test problems: a base model trained here, or one that exists and is only asked "
+        "[experiments: base model inference, SOAR-PS, inference with Grounded-T]",
+    )
+    objective: Name | None = Field(None, description="name in `objectives`: whose promoted student or teacher answers")
     questions: QuestionSource | None = Field(None, description="extra questions; none: hard problems only")
     student: dict[str, Any] = Field({}, description="keys of the `student` section that differ in this arm")
     steps: int | None = Field(None, ge=1, description="training steps; none: fresh_student.steps")
@@ -214,76 +255,100 @@ class ArmConfig(Section):
 
 
 class CheckpointRule(Section):
-    """Which steps of a fresh student are reported (spec section 6)."""
+    """Which steps of a fresh student are reported."""
 
-    rule: Literal["reward_plateau", "fixed"] = "reward_plateau"
-    smoothing: int = Field(25, ge=1, description="centred moving average of the training reward, steps")
-    slope_fraction: float = Field(0.15, gt=0, lt=1, description="of the largest normalised slope")
-    window: int = Field(200, ge=0, description="steps after the selected one over which metrics are averaged")
-    step: int = Field(50, ge=0, description="the step of rule `fixed`")
+    rule: Literal["reward_plateau", "fixed"] = Field(
+        "reward_plateau",
+        description="reward_plateau: the first step at which the training reward no longer rises; fixed: `step` "
+        "[checkpoint selection]",
+    )
+    smoothing: int = Field(
+        25, ge=1, description="steps of the centred moving average of the training reward [checkpoint selection]"
+    )
+    slope_fraction: float = Field(
+        0.15,
+        gt=0,
+        lt=1,
+        description="the reward no longer rises where its slope is below this share of the top [checkpoint selection]",
+    )
+    window: int = Field(
+        200, ge=0, description="steps after the selected one over which metrics are averaged [checkpoint selection]"
+    )
+    step: int = Field(50, ge=0, description="the step of rule `fixed` [checkpoint selection: OlympiadBench]")
 
 
 class FreshStudentConfig(Section):
-    """Fresh students (spec section 6)."""
+    """Students that start as the base model and train on the extra questions and `train`."""
 
-    steps: int = Field(1500, ge=1)
-    mixing: Literal["curriculum", "mixed"] = "curriculum"
-    synthetic_steps: int = Field(64, ge=0, description="curriculum: steps on the extra questions before the real ones")
+    steps: int = Field(1500, ge=1, description="training steps [Table 3]")
+    mixing: Literal["curriculum", "mixed"] = Field(
+        "curriculum",
+        description="curriculum: extra questions first, then only real ones; mixed: shuffled together "
+        "[experiments: curriculum for MATH, mixed for HARP and OlympiadBench]",
+    )
+    synthetic_steps: int = Field(64, ge=0, description="curriculum: steps on the extra questions [Table 3]")
     warmup_steps: int = Field(0, ge=0, description="learning-rate warm-up, optimizer steps")
     kl_coefficient: float | None = Field(None, ge=0, description="none: student.kl_coefficient")
     learning_rate: float | None = Field(None, gt=0, description="none: student.learning_rate")
-    evaluate_every: int = Field(50, ge=1, description="steps between test evaluations")
+    evaluate_every: int = Field(50, ge=1, description="steps between evaluations on test")
     checkpoint: CheckpointRule = CheckpointRule()
 
 
 class EvaluationConfig(Section):
-    """pass@k on test (spec section 6)."""
+    """pass@k on test, k in {1, 4, 8, 16, 32}."""
 
-    samples: int = Field(32, ge=1, description="per test problem")
+    samples: int = Field(
+        32, ge=1, description="completions per test problem: one of these k, or more; larger k are left out [Table 3]"
+    )
     test_limit: int | None = Field(None, ge=1, description="evaluate on the first so many test problems")
 
 
 class SeedConfig(Section):
-    """Seeds are counted from 1; teacher seed 0 stands for arms that have no teacher."""
+    """How many seeds; they count from 1, and teacher seed 0 stands for arms that have no teacher."""
 
-    teacher: int = Field(4, ge=1, description="SOAR runs per objective")
-    student: int = Field(3, ge=1, description="students per teacher seed")
+    teacher: int = Field(4, ge=1, description="SOAR runs per objective [experiments: 4 teachers, 3 for ablations]")
+    student: int = Field(3, ge=1, description="fresh students (or inference runs) per teacher seed [experiments: 2 or 3, Hard-Only at least 6]")
 
 
 class DiversityConfig(Section):
-    """Vendi score (spec section 8)."""
+    """Vendi score of each arm's questions, cosine kernel."""
 
     embedder: str = Field(
         "Qwen/Qwen3-Embedding-8B",
-        description="`character_ngrams`, or a sentence-transformers model by name or folder",
+        description="`character_ngrams`, or a sentence-transformers model by name or folder [Table 1]",
     )
-    sample_size: int = Field(128, ge=2, description="questions per bootstrap subsample")
-    draws: int = Field(100, ge=1, description="bootstrap subsamples, without replacement")
+    sample_size: int = Field(128, ge=2, description="questions per bootstrap subsample [Table 1]")
+    draws: int = Field(100, ge=1, description="bootstrap subsamples, drawn without replacement [Table 1]")
 
 
 class ReportConfig(Section):
     """Tables, figures and the HTML page."""
 
-    title: str = "SOAR: a model teaches itself at the edge of learnability"
+    title: str = Field("SOAR: a model teaches itself at the edge of learnability", description="heading of the page")
     baseline_arm: Name = Field("hard_only", description="arm that improvements are measured from")
     headline_arms: tuple[Name, ...] = Field(("soar_pq", "soar_ps"), description="arms of the one-line finding")
-    paper_table: Literal["table4_math", "table5_harp", "table6_olympiadbench"] = "table4_math"
+    paper_table: Literal["table4_math", "table5_harp", "table6_olympiadbench"] = Field(
+        "table4_math", description="the paper's table that stands beside the run's own (resources/paper)"
+    )
     sample_questions: int = Field(6, ge=1, description="questions shown per stage")
 
 
 class ResourceConfig(Section):
-    """What one job of a rule asks for."""
+    """What one job of a rule asks for, by the rule's name."""
 
-    gpu: int = Field(0, ge=0)
-    mem_mb: int = Field(4000, ge=1)
+    gpu: int = Field(0, ge=0, description="devices")
+    mem_mb: int = Field(4000, ge=1, description="memory in MB")
     runtime: int = Field(60, ge=1, description="minutes")
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, description="CPU cores")
+    workers: int = Field(1, ge=1, description="train_soar: processes that train students, at most one per thread")
 
 
 class TrackingConfig(Section):
     """Where training metrics go besides the Parquet files."""
 
-    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ("tensorboard",)
+    report_to: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = Field(
+        ("tensorboard",), description="trackers; an empty list: none"
+    )
 
 
 class Config(Section):
@@ -316,10 +381,8 @@ class Config(Section):
         for name, arm in self.arms.items():
             if arm.soar_objective is not None and arm.soar_objective not in self.objectives:
                 raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} is not in `objectives`")
-            if arm.questions is not None and arm.questions.source == "promotions":
-                if not self.objectives[arm.soar_objective].promotion:
-                    raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} has no promotions")
-            if arm.policy == "promoted_student" and not self.objectives[arm.soar_objective].promotion:
+            promoted = arm.policy == "promoted_student" or (arm.questions and arm.questions.source == "promotions")
+            if promoted and not self.objectives[arm.soar_objective].promotion:
                 raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} has no promotions")
             self.student_of(name)
         for name in self.objectives:

@@ -63,10 +63,11 @@ class BaseModelSlice(Section):
 class ProblemsSlice(Section):
     name: str
     dataset: DatasetConfig
+    grading: GradingConfig
 
     @classmethod
     def of(cls, config: Config, dataset: str) -> "ProblemsSlice":
-        return cls(name=dataset, dataset=config.datasets[dataset])
+        return cls(name=dataset, dataset=config.datasets[dataset], grading=config.grading)
 
 
 class SamplingSlice(Section):

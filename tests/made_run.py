@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 PAPER = ROOT / "resources" / "paper"
 CAPTIONS = ROOT / "workflow" / "report"
 FIGURES = ("learning_curves", "improvement", "teacher_reward", "baseline_accuracy", "question_difficulty", "diversity")
-HOSTILE = ("<script>alert(1)</script>", "</td></table><img src=x onerror=alert(2)>")
+HOSTILE = ("<script>alert(1)</script>", "</td></table><img src=x onerror=\"document.title='owned'\">")
 DATASET = "shuffles"
 TEST_PROBLEMS, SAMPLES = 4, 8
 # How many of the 4 test problems (8 samples each) have exactly one right sample, per arm, teacher and student seed.

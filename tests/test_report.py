@@ -51,6 +51,9 @@ class _Page(HTMLParser):
         self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
         self.handlers += [name for name, _ in attrs if name.startswith("on")]
 
+    def handle_endtag(self, tag):
+        self.text += " " if tag in ("td", "th") else ""
+
     def handle_data(self, data):
         self.text += data
 
@@ -223,8 +226,8 @@ def test_page_opens_in_chromium_and_runs_no_script(made, tmp_path):
     assert (made.folder / "finding.txt").read_text(encoding="utf-8").strip() in dom.text
     assert "script" not in dom.tags
     assert dom.tags.count("img") == len(FIGURES)
-    # A script of the page would have a dialog or a console message to show for it.
-    assert "alert" not in shown.stderr
+    # What the hostile question would have done to the page, had it run.
+    assert "<title>owned" not in shown.stdout
     picture = tmp_path / "page.png"
     subprocess.run(
         [CHROMIUM, *options, profile, "--window-size=1200,3000", f"--screenshot={picture}", address],

@@ -92,4 +92,5 @@ def _sentence_model(embedder: str) -> Any:
     try:
         return SentenceTransformer(embedder)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"diversity.embedder: {embedder} cannot be loaded: {error}") from None
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"diversity.embedder: {embedder} cannot be loaded: {reason}") from None

@@ -1,5 +1,6 @@
 """A policy (model and tokenizer) from a folder, the prompts it is asked with, and its weights on disk."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,11 +117,14 @@ def load_weights(path: Path) -> Weights:
 
 
 def save_policy(folder: Path, policy: Policy, weights: Weights) -> None:
-    """Write a complete Hugging Face folder with these weights; the policy keeps its own."""
+    """Write a complete Hugging Face folder with these weights, beside and renamed; the policy keeps its own."""
+    partial = folder.with_name(f".{folder.name}.part")
     own = copy_weights(policy.model)
     set_weights(policy.model, weights)
     try:
-        policy.model.save_pretrained(folder)
-        policy.tokenizer.save_pretrained(folder)
+        policy.model.save_pretrained(partial)
+        policy.tokenizer.save_pretrained(partial)
     finally:
         set_weights(policy.model, own)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)

@@ -147,7 +147,7 @@ def _per_objective(
         runs = {run: rows for run, rows in sorted(steps.items()) if run[:2] == (dataset, objective) and rows}
         for run, rows in runs.items():
             draw(axes, objective, rows, looks[str(run.teacher_seed)])
-        axes.set(title=_title(config, dataset, objective), xlabel="outer step", ylabel=ylabel)
+        axes.set(title=_title(config, dataset, objective), xlabel="outer step", ylabel="" if column else ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not runs:
             empty(axes, "no SOAR run")
@@ -163,8 +163,8 @@ def _cells(config: Config) -> Iterator[tuple[str, str, int, int]]:
 
 
 def _title(config: Config, dataset: str, objective: str) -> str:
-    kind = config.objectives[objective]
-    return f"{dataset}: {objective} ({kind.reward} reward)"
+    title = f"{objective} ({config.objectives[objective].reward})"
+    return f"{dataset}: {title}" if len(config.datasets) > 1 else title
 
 
 def _mark_promotions(axes: Axes, rows: list[dict[str, Any]], column: str, look: Style, scale: float = 1.0) -> None:

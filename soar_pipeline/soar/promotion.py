@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from soar_pipeline.soar.trials import Trial
+from soar_pipeline.soar.students import Trial
 
 
 @dataclass

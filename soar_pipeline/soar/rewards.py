@@ -7,7 +7,8 @@ from typing import Protocol
 from soar_pipeline.config import SoarConfig
 from soar_pipeline.models.policy import Weights
 from soar_pipeline.seeds import derive
-from soar_pipeline.soar.trials import Examiner, LocalPool, Trial
+from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.students import StudentPool, Trial
 from soar_pipeline.training.schedules import Question
 
 
@@ -37,7 +38,7 @@ class TeacherReward(Protocol):
 class GroundedReward:
     """R_k = mean over r students trained on X_k of their improvement on the reward questions."""
 
-    def __init__(self, pool: LocalPool, config: SoarConfig):
+    def __init__(self, pool: StudentPool, config: SoarConfig):
         self.pool, self.config = pool, config
 
     def score(self, step: OuterStep) -> Scores:

@@ -10,13 +10,15 @@ from soar_pipeline.config import SoarConfig
 from soar_pipeline.evaluation.vendi import embed, mean_pairwise_distance
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
+from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.progression import RunState
 from soar_pipeline.soar.promotion import RewardWindow, best_dataset, median_repeat
 from soar_pipeline.soar.questions import AcceptedQuestion, acceptance_rate
 from soar_pipeline.soar.rewards import OuterStep, Scores, TeacherReward
-from soar_pipeline.soar.state import RunState, StateFolder
+from soar_pipeline.soar.students import StudentPool
 from soar_pipeline.soar.teacher import Teacher
-from soar_pipeline.soar.trials import Examiner, LocalPool
 from soar_pipeline.tracking import Tracker
+from soar_pipeline.training.checkpoints import CheckpointFolder
 from soar_pipeline.training.schedules import Question
 
 log = logging.getLogger(__name__)
@@ -34,10 +36,10 @@ class SoarRun:
         seed: int,
         teacher: Teacher,
         reward: TeacherReward,
-        pool: LocalPool,
+        pool: StudentPool,
         examiner: Examiner,
         train: list[Question],
-        folder: StateFolder,
+        folder: CheckpointFolder,
         tracker: Tracker,
     ):
         self.config, self.promotes, self.name, self.seed = config, promotes, name, seed
@@ -61,10 +63,10 @@ class SoarRun:
             self.window.add(fmean(scores.rewards))
             moving_average = self.window.average
             promoted = self._deserves_promotion(moving_average)
-            if promoted:
-                self._promote(step, scores)
             kl = self.teacher.update(number, drawn, scores.rewards)
             self._record(step, drawn, scores, moving_average, promoted, kl, time.monotonic() - started)
+            if promoted:
+                self._promote(step, scores)
             state = self._save(number)
             progress.advance(reward=fmean(scores.rewards), promotions=self.progression.stage)
         return state
@@ -153,14 +155,12 @@ class SoarRun:
                 }
             )
         for trial in scores.trials:
-            self.progression.students.append(
-                {"outer_step": step.number, "reward": trial.reward, **asdict(trial)}
-            )
+            self.progression.students.append({"outer_step": step.number, "reward": trial.reward, **asdict(trial)})
 
     def _save(self, number: int) -> RunState:
         self.progression.step = number
         self.progression.window = self.window.rewards
         teacher, moments = self.teacher.state()
         state = RunState(self.progression, teacher, moments, self.baseline, self.best)
-        self.folder.save(state)
+        self.folder.save(state.checkpoint())
         return state

@@ -43,7 +43,7 @@ class Teacher:
 
     def state(self) -> tuple[Weights, Weights]:
         """Weights and AdamW moments."""
-        return copy_weights(self.trainer.policy.model), self.trainer.optimizer_state
+        return copy_weights(self.trainer.policy.model), self.trainer.moments
 
     def restore(self, weights: Weights, moments: Weights) -> None:
         self.trainer.restore(weights, moments)

@@ -8,7 +8,6 @@ becomes an option of the same name (`Path`, `list[Path]`, `int`, `str`).
 import argparse
 import inspect
 import logging
-import os
 import sys
 import typing
 from collections.abc import Callable
@@ -58,7 +57,7 @@ def _add_option(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
 def _set_up_logging(file: Path | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
-        os.makedirs(file.parent, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(file, mode="a", encoding="utf-8"))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
     for noisy in ("httpx", "filelock", "matplotlib", "fontTools"):

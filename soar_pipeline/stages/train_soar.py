@@ -1,8 +1,10 @@
 """SOAR meta-RL: train a teacher by its student's measured progress (spec section 5)."""
 
-import hashlib
-import shutil
+import atexit
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from soar_pipeline.artifacts import (
     HARD,
@@ -18,16 +20,26 @@ from soar_pipeline.artifacts import (
 )
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import PromptFormat, check_context, copy_weights, load_policy, save_policy
+from soar_pipeline.models.policy import (
+    Policy,
+    PromptFormat,
+    Weights,
+    check_context,
+    copy_weights,
+    load_policy,
+    save_policy,
+)
 from soar_pipeline.seeds import derive
 from soar_pipeline.slices import SoarSlice
+from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.progression import Progression, RunState
 from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward
 from soar_pipeline.soar.run import SoarRun
-from soar_pipeline.soar.state import Progression, RunState, StateFolder
+from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
 from soar_pipeline.soar.teacher import Teacher
-from soar_pipeline.soar.trials import Examiner, LocalPool
 from soar_pipeline.stages.command import run_stage
 from soar_pipeline.tracking import Tracker
+from soar_pipeline.training.checkpoints import CheckpointFolder
 from soar_pipeline.training.schedules import Question
 from soar_pipeline.training.student import StudentTrainer
 from soar_pipeline.training.teacher import TeacherTrainer
@@ -38,6 +50,7 @@ def train_soar(
     base_model: Path,
     train: Path,
     teacher_seed: int,
+    workers: int,
     state: Path,
     steps: Path,
     questions: Path,
@@ -46,17 +59,20 @@ def train_soar(
     teacher: Path,
     student: Path,
 ) -> None:
-    """Run the meta-RL loop of one teacher seed; killed at any point, the same command continues it."""
+    """Run the meta-RL loop of one teacher seed; killed at any point, the same command continues it.
+
+    `workers` processes train the students; the result does not depend on their number.
+    """
+    # The job's threads are shared out, so that the processes do not contend.
+    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
-    fingerprint = hashlib.sha256(
-        "\n".join((config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))).encode()
-    ).hexdigest()
-    folder = StateFolder(state, fingerprint)
+    folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
     with folder.locked(), Grader(config.sampling.grading) as grader:
         tracker = Tracker(config.tracking, "soar", state / "tracking")
         policy = load_policy(base_model, config.sampling.dtype)
-        run = _assembled(config, policy, base_model, teacher_seed, hard, grader, folder, tracker)
-        final = run.run(folder.load() or _fresh_state(run, copy_weights(policy.model)))
+        run = _assembled(config, base_model, policy, hard, grader, folder, tracker, teacher_seed, workers)
+        checkpoint = folder.load()
+        final = run.run(RunState.of(checkpoint) if checkpoint else _fresh_state(run, copy_weights(policy.model)))
         tracker.finish()
         record = final.progression
         provenance = Provenance("train_soar", config.model_dump(mode="json"), teacher_seed, (base_model, train))
@@ -67,16 +83,13 @@ def train_soar(
             (promotions, record.promotions, PROMOTIONS),
         ):
             write_parquet(path, table(rows, schema), provenance)
-        for model, weights in ((teacher, final.teacher), (student, final.best)):
-            # Written beside and renamed: a killed job leaves no half model.
-            partial = model.with_name(f".{model.name}.part")
-            save_policy(partial, policy, weights)
-            shutil.rmtree(model, ignore_errors=True)
-            partial.rename(model)
+        save_policy(teacher, policy, final.teacher)
+        save_policy(student, policy, final.best)
+        run.pool.clear()
         folder.remove()
 
 
-def _fresh_state(run: SoarRun, base) -> RunState:
+def _fresh_state(run: SoarRun, base: Weights) -> RunState:
     """Teacher and baseline student both start as the base model (spec section 5)."""
     run.examiner.set_weights(base)
     accuracy = run.examiner.greedy_accuracy(run.train)
@@ -84,39 +97,42 @@ def _fresh_state(run: SoarRun, base) -> RunState:
     return RunState(progression, teacher=base, moments={}, baseline=base, best=base)
 
 
-def _assembled(config, student_policy, base_model, teacher_seed, hard, grader, folder, tracker) -> SoarRun:
-    sampling, generation = config.sampling, config.sampling.generation
+def _assembled(
+    config: SoarSlice,
+    base_model: Path,
+    policy: Policy,
+    hard: list[Question],
+    grader: Grader,
+    folder: CheckpointFolder,
+    tracker: Tracker,
+    teacher_seed: int,
+    workers: int,
+) -> SoarRun:
+    sampling, generation, soar = config.sampling, config.sampling.generation, config.soar
     seed = derive(sampling.seed, "soar", teacher_seed)
-    teacher_policy = load_policy(base_model, sampling.dtype)
-    prompts = PromptFormat(sampling.prompts, sampling.chat_template, student_policy.tokenizer)
+    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
     student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
-    check_context(student_policy, student_prompts, generation.student_max_new_tokens)
-    check_context(teacher_policy, {"teacher prompt": prompts.teacher()}, generation.teacher_max_new_tokens)
-    teacher_trainer = TeacherTrainer(
-        teacher_policy,
-        prompts,
-        config.teacher,
-        generation,
-        datasets=config.soar.datasets,
-        questions_per_dataset=config.soar.questions_per_dataset,
-        total_steps=config.soar.outer_steps,
-    )
-    teacher_generator = TransformersGenerator(teacher_policy, generation.batch_size)
-    teacher = Teacher(teacher_trainer, teacher_generator, grader, prompts, config.teacher, generation, seed)
-    student_generator = TransformersGenerator(student_policy, generation.batch_size)
-    examiner = Examiner(student_policy, student_generator, grader, prompts, generation)
-    trainer = StudentTrainer(student_policy, prompts, grader, config.student, generation)
-    pool = LocalPool(trainer, examiner, folder.folder / "students", seed)
-    if config.objective.reward == "grounded":
-        reward = GroundedReward(pool, config.soar)
+    check_context(policy, student_prompts, generation.student_max_new_tokens)
+    check_context(policy, {"teacher prompt": prompts.teacher()}, generation.teacher_max_new_tokens)
+    examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
+    if workers == 1:
+        trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
+        executor = InProcess(StudentWorker(trainer, examiner))
     else:
-        reward = LearnabilityReward(examiner, config.soar, seed)
+        executor = WorkerProcesses(
+            partial(_worker_in_own_process, config, base_model, torch.get_num_threads()), workers
+        )
+    pool = StudentPool(executor, examiner, folder.folder / "students", seed)
+    if config.objective.reward == "grounded":
+        reward = GroundedReward(pool, soar)
+    else:
+        reward = LearnabilityReward(examiner, soar, seed)
     return SoarRun(
-        config=config.soar,
+        config=soar,
         promotes=config.objective.promotion,
         name=f"t{teacher_seed}",
         seed=seed,
-        teacher=teacher,
+        teacher=_teacher(config, base_model, grader, seed),
         reward=reward,
         pool=pool,
         examiner=examiner,
@@ -124,6 +140,35 @@ def _assembled(config, student_policy, base_model, teacher_seed, hard, grader, f
         folder=folder,
         tracker=tracker,
     )
+
+
+def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> Teacher:
+    sampling, generation = config.sampling, config.sampling.generation
+    policy = load_policy(base_model, sampling.dtype)
+    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
+    trainer = TeacherTrainer(
+        policy,
+        prompts,
+        config.teacher,
+        generation,
+        datasets=config.soar.datasets,
+        questions_per_dataset=config.soar.questions_per_dataset,
+        total_steps=config.soar.outer_steps,
+    )
+    generator = TransformersGenerator(policy, generation.batch_size)
+    return Teacher(trainer, generator, grader, prompts, config.teacher, generation, seed)
+
+
+def _worker_in_own_process(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:
+    """A student worker with a model and a grader of its own; lives as long as its process."""
+    torch.set_num_threads(threads)
+    sampling, generation = config.sampling, config.sampling.generation
+    policy = load_policy(base_model, sampling.dtype)
+    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
+    grader = Grader(sampling.grading)
+    atexit.register(grader.close)
+    examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
+    return StudentWorker(StudentTrainer(policy, prompts, grader, config.student, generation), examiner)
 
 
 if __name__ == "__main__":

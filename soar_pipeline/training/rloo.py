@@ -1,10 +1,12 @@
 """What both loops share of TRL's RLOO: its settings, and a trainer that can be reset instead of rebuilt."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
+from datasets import Dataset
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, set_seed
 from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
@@ -28,7 +30,6 @@ def trl_settings(
         max_completion_length=max_new_tokens,
         temperature=temperature,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="cosine",
         warmup_steps=config.warmup_steps,
         max_grad_norm=config.max_grad_norm,
         beta=config.kl_coefficient,
@@ -46,27 +47,82 @@ def trl_settings(
     )
 
 
-class ResettableTrainer(RLOOTrainer):
-    """TRL's RLOO trainer, used for one training after another: new weights, optimizer, schedule, seed, data."""
+Moments = dict[str, torch.Tensor]
 
-    def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, **options: Any):
+
+def learning_rate_factor(step: int, total: int, warmup: int) -> float:
+    """Linear warm-up, then cosine decay towards 0 (Table 3); `step` counts from 1, so no step has rate 0."""
+    if step <= warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
+
+
+class ResettableTrainer(RLOOTrainer):
+    """TRL's RLOO trainer, used for one training after another: new weights, optimizer, schedule, seed, data.
+
+    A training may be one segment of a longer one: the learning rate follows `first_step` and `total_steps`, and
+    AdamW's moments are handed over.
+    """
+
+    def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, data: Dataset):
+        self.warmup_steps = settings.warmup_steps
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
             args=settings,
+            train_dataset=data,
             processing_class=policy.tokenizer,
-            **options,
         )
         self.remove_callback(PrinterCallback)
 
-    def reset(self, *, reference: Weights, seed: int, steps: int, start: Weights | None = None) -> None:
+    def reset(
+        self,
+        *,
+        reference: Weights,
+        seed: int,
+        steps: int,
+        first_step: int = 0,
+        total_steps: int | None = None,
+        start: Weights | None = None,
+        moments: Moments | None = None,
+    ) -> None:
         """Ready for `train()`: the policy starts at `start` (none: where it stands), KL is taken to `reference`."""
         if start is not None:
             set_weights(self.model, start)
         if self.ref_model is not None:
             set_weights(self.ref_model, reference)
         self.optimizer = self.lr_scheduler = None
+        self.first_step, self.total_steps = first_step, total_steps or steps
+        self.kept_moments = moments or {}
         self.args.max_steps, self.args.seed = steps, seed
         self._step, self._buffered_inputs = 0, None
         self._metrics["train"].clear()
         set_seed(seed)
+
+    def create_optimizer(self, model=None):
+        """A new AdamW that continues from the moments handed over, if any."""
+        optimizer = super().create_optimizer(model)
+        for name, parameter in self.model.named_parameters():
+            if f"{name}/step" in self.kept_moments:
+                optimizer.state[parameter] = {
+                    key: self.kept_moments[f"{name}/{key}"].to(parameter.device if key != "step" else "cpu", copy=True)
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                }
+        return optimizer
+
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        """The schedule of the whole training, from this segment's first step on."""
+        self.lr_scheduler = LambdaLR(
+            optimizer or self.optimizer,
+            lambda done: learning_rate_factor(self.first_step + done + 1, self.total_steps, self.warmup_steps),
+        )
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    def moments(self) -> Moments:
+        """AdamW's moments after a training, on the CPU, by parameter name."""
+        return {
+            f"{name}/{key}": value.detach().to("cpu", copy=True)
+            for name, parameter in self.model.named_parameters()
+            for key, value in self.optimizer.state[parameter].items()
+        }

