@@ -1,8 +1,8 @@
-"""SOAR: a language model writes itself a curriculum, and is rewarded by its student's measured progress.
+"""SOAR: a language model writes itself a curriculum and is rewarded by its student's measured progress.
 
 snakemake --cores all                                       the embedded world (config/config.yaml)
 snakemake --cores all --configfile config/smoke.yaml        another run
-snakemake --cores 1 results/embedded/shuffles/hard.parquet  one file, and what it needs
+snakemake --cores 1 results/embedded/shuffles/hard.parquet  one file and what it needs (files before --configfile)
 """
 
 import os
@@ -29,11 +29,12 @@ include: "workflow/rules/common.smk"
 
 CONFIG = validated(config)
 
-# Stages run in the interpreter that runs Snakemake: `.venv/bin/snakemake` needs no activated environment.
+# The rules' `conda:` says what software they need; run Snakemake inside that environment, not with `--sdm conda`.
+# Stages run in the interpreter that runs Snakemake (`.venv/bin/snakemake` needs no activated environment), and from the
+# package beside this file, wherever the working directory is.
 os.environ.update(
-    PATH=os.pathsep.join(
-        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
-    )
+    PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+    PYTHONPATH=f"{PROJECT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":"),
 )
 
 

@@ -124,6 +124,13 @@ class RLOOConfig(Section):
         0.001, ge=0, description="weight of the per-token KL to the policy that training started from [Table 3]"
     )
     warmup_steps: int = Field(0, ge=0, description="learning-rate warm-up, optimizer steps [Table 3: 0 or 20]")
+    adam_beta2: float = Field(0.999, gt=0, lt=1, description="AdamW: decay of the second moment")
+    adam_epsilon: float = Field(
+        1e-8,
+        gt=0,
+        description="AdamW: gradients well below it move little; large values keep one lucky rollout among thousands, "
+        "or pure KL noise, from being blown up to a full step",
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
     micro_batch_size: int | None = Field(None, ge=1, description="sequences per forward/backward; none: all at once")
     gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
@@ -307,7 +314,9 @@ class SeedConfig(Section):
     """How many seeds; they count from 1, and teacher seed 0 stands for arms that have no teacher."""
 
     teacher: int = Field(4, ge=1, description="SOAR runs per objective [experiments: 4 teachers, 3 for ablations]")
-    student: int = Field(3, ge=1, description="fresh students (or inference runs) per teacher seed [experiments: 2 or 3, Hard-Only at least 6]")
+    student: int = Field(
+        3, ge=1, description="fresh students (or inference runs) per teacher seed [2 or 3; Hard-Only 6]"
+    )
 
 
 class DiversityConfig(Section):

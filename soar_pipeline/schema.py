@@ -81,7 +81,7 @@ def reference() -> str:
     """The text of config/README.md: one table per section, a row per key."""
     schema = config_schema()
     parts = [REFERENCE_HEAD]
-    for place, section in _sections(schema, schema["$defs"]):
+    for place, section in sections(schema, schema["$defs"]):
         required = section.get("required", ())
         plain = {key: value for key, value in section["properties"].items() if not _held_section(value)}
         if plain:
@@ -91,13 +91,13 @@ def reference() -> str:
     return "\n".join(parts)
 
 
-def _sections(section: Schema, definitions: Schema, place: str = "") -> Iterator[tuple[str, Schema]]:
+def sections(section: Schema, definitions: Schema, place: str = "") -> Iterator[tuple[str, Schema]]:
     """The section, then all that lie in it, each with its place such as `arms.<name>.questions`."""
     yield place, section
     for key, value in section["properties"].items():
         if held := _held_section(value):
             name, suffix = held
-            yield from _sections(definitions[name], definitions, f"{place}.{key}{suffix}".lstrip("."))
+            yield from sections(definitions[name], definitions, f"{place}.{key}{suffix}".lstrip("."))
 
 
 def _held_section(value: Schema) -> tuple[str, str] | None:

@@ -1,29 +1,26 @@
-"""The answer that a completion commits to: the content of its last box."""
+r"""The answer that a text gives in a LaTeX box."""
 
-_OPEN = "\\boxed{"
+import re
+
+# A line break (`\\`) and escaped braces are read as one token, so that they open and close nothing. A doubled
+# backslash before `boxed` still opens a box: models that learned from JSON write it.
+_TOKEN = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Content of the last ``\boxed{…}`` with balanced braces, stripped; None where there is none.
+    r"""Content of the last complete `\boxed{…}`, stripped; None where there is no such box.
 
-    A last box that is never closed hides the ones before it: the completion's last word was cut off.
-    Escaped braces (``\{``) do not count. Linear in the length of the text.
+    Braces must balance, so the box of a truncated text does not count. The last box is the one that opens last: of
+    nested boxes the innermost. Only braced boxes count: not `\boxed 5`, not `\fbox{5}`. Time is linear in the text.
     """
-    start = text.rfind(_OPEN)
-    if start < 0:
-        return None
-    begin = start + len(_OPEN)
-    depth, position = 1, begin
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        if character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return text[begin:position].strip()
-        position += 1
-    return None
+    opened: list[tuple[int, bool]] = []
+    last: tuple[int, int] | None = None
+    for token in _TOKEN.finditer(text):
+        brace = token.group()
+        if brace == "}" and opened:
+            start, boxed = opened.pop()
+            if boxed and (last is None or start > last[0]):
+                last = start, token.start()
+        elif brace.endswith("{") and brace != r"\{":
+            opened.append((token.end(), brace != "{"))
+    return None if last is None else text[last[0] : last[1]].strip()

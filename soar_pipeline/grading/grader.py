@@ -35,7 +35,7 @@ class Grader:
 
         Math-Verify alone would prefer text after the box, and text without one: it only sees the content of the last
         box. An empty box is wrong, and so is every box against an empty gold. A gold that is no expression (`parses`
-        tells) is right only against its own text. `timeout` where the comparison ran out of time or killed its worker.
+        tells) is right only against its own text. `timeout` where the comparison takes too long or too much memory.
         """
         answers = [last_boxed(completion) for _, completion in pairs]
         boxed = [(gold.strip(), answer) for (gold, _), answer in zip(pairs, answers, strict=True) if answer is not None]
@@ -45,7 +45,7 @@ class Grader:
         ]
 
     def parses(self, answers: Sequence[str]) -> list[bool]:
-        """Whether Math-Verify reads each answer, boxed, as an expression; False where it runs out of time."""
+        """Whether Math-Verify reads each answer, boxed, as an expression; False where that takes too long."""
         stripped = [answer.strip() for answer in answers]
         replies = self._replies([("parses", answer) for answer in stripped if not is_plain_integer(answer)])
         return [is_plain_integer(answer) or replies["parses", answer] is True for answer in stripped]

@@ -1,7 +1,7 @@
 """Math-Verify in worker processes that can be killed.
 
-A worker stops itself when a request takes too long or too much memory. Where it cannot (an integer power computed in
-C hears no alarm) the parent kills it. A worker that dies is replaced, and only the request it worked on is lost.
+A worker ends where a request takes too long or too much memory; one that does not even do that is killed. It is
+replaced, and only the request it worked on is lost.
 """
 
 import json
@@ -20,13 +20,13 @@ from soar_pipeline.config import GradingConfig
 Request = tuple[str, ...]
 
 START_SECONDS = 120.0
-# What a worker gets beyond its own alarm before it is killed.
+# What a worker gets beyond its own timeout before it is killed.
 GRACE_SECONDS = 1.0
 _PROGRAM = Path(__file__).with_name("worker.py")
 
 
 class _Worker:
-    """A running worker.py; `deadline` is when its next line is due (`time.monotonic`)."""
+    """A running worker.py; after `send`, `deadline` is when its reply is due (`time.monotonic`)."""
 
     def __init__(self, config: GradingConfig):
         self.timeout_seconds = config.timeout_seconds
@@ -39,7 +39,6 @@ class _Worker:
             # SymPy orders some terms by hash: equal runs must compare alike.
             env={**os.environ, "PYTHONHASHSEED": "0"},
         )
-        self.deadline = time.monotonic() + START_SECONDS
 
     def fileno(self) -> int:
         return self.process.stdout.fileno()
@@ -76,7 +75,7 @@ class Workers:
         self.idle: list[_Worker] = []
 
     def replies(self, requests: Sequence[Request]) -> list[bool | None]:
-        """One reply per request, in order: None where it ran out of time or killed its worker.
+        """One reply per request, in order: None where its worker ended or was killed.
 
         Raises RuntimeError where workers cannot start.
         """

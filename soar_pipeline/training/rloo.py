@@ -31,6 +31,8 @@ def trl_settings(
         temperature=temperature,
         learning_rate=config.learning_rate,
         warmup_steps=config.warmup_steps,
+        adam_beta2=config.adam_beta2,
+        adam_epsilon=config.adam_epsilon,
         max_grad_norm=config.max_grad_norm,
         beta=config.kl_coefficient,
         gradient_checkpointing=config.gradient_checkpointing,

@@ -1,0 +1,127 @@
+"""The workflow's plan: what would be made, from which configuration, without making it."""
+
+from pathlib import Path
+
+import pytest
+from workflow_runs import ROOT, SHIPPED, changed_config, planned_jobs, snakemake
+
+from soar_pipeline.config import load
+
+SMOKE = ROOT / "config" / "smoke.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with stand-ins for the data and the model that a dry run only looks for."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "math_test.jsonl").touch()
+    (tmp_path / "resources" / "models" / "digit-shuffles").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("config", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_config_plans_its_whole_run(config: Path, folder: Path):
+    settings = load(config)
+    students = sum(
+        len(settings.teacher_seeds(name)) * len(settings.student_seeds(name))
+        for name, arm in settings.arms.items()
+        if arm.policy == "fresh_student"
+    )
+
+    jobs = planned_jobs(folder, "--configfile", config)
+
+    assert jobs["train_soar"] == len(settings.objectives) * settings.seeds.teacher
+    assert jobs["train_fresh_student"] == jobs["write_schedule"] == jobs["select_evaluation"] == students
+    assert jobs["sample_attempts"] == settings.filter.shards
+    assert jobs["write_report"] == 1
+
+
+def test_without_configfile_the_embedded_world_is_planned(folder: Path):
+    assert planned_jobs(folder) == planned_jobs(folder, "--configfile", ROOT / "config" / "config.yaml")
+
+
+def test_a_configfile_is_whole_and_takes_nothing_from_the_embedded_world(folder: Path):
+    done = snakemake(folder, "--dry-run", "--printshellcmds", "--configfile", ROOT / "config" / "paper.yaml")
+
+    assert "shuffles" not in done.stdout + done.stderr
+
+
+def test_command_line_overrides_one_key_of_a_configfile(folder: Path):
+    data = folder / "rows.jsonl"
+    data.touch()
+    (folder / "data" / "math_test.jsonl").unlink()
+    override = f"datasets={{math: {{path: {data}}}}}"
+
+    done = snakemake(folder, "-n", "-p", "--configfile", ROOT / "config" / "smollm.yaml", "--config", override)
+
+    assert done.returncode == 0
+    assert f'"path":"{data}","subjects":["Prealgebra","Algebra"]' in done.stdout + done.stderr
+
+
+def test_command_line_overrides_one_key_of_the_embedded_world(folder: Path):
+    done = snakemake(folder, "--dry-run", "--config", "run=other", "filter={shards: 3}")
+
+    assert done.returncode == 0
+    assert "results/other/shuffles/attempts/2.parquet" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "last_rule", "not_needed"),
+    [
+        ("results/smoke/shuffles/hard.parquet", "filter_hard", "train_soar"),
+        ("results/smoke/shuffles/soar/intrinsic/t1/steps.parquet", "train_soar", "train_fresh_student"),
+        ("results/smoke/shuffles/questions/soar_pq/t1.parquet", "extract_promotion_questions", "sample_questions"),
+        ("results/smoke/shuffles/questions/base_t/t1.parquet", "sample_questions", "train_soar"),
+        ("results/smoke/shuffles/evaluation/hard_only/t0-s1.parquet", "select_evaluation", "evaluate_policy"),
+        ("results/smoke/shuffles/evaluation/soar_ps/t1-s2.parquet", "evaluate_policy", "select_evaluation"),
+        ("results/smoke/tables/passk.csv", "make_tables", "draw_figures"),
+    ],
+)
+def test_any_stage_is_made_by_naming_its_file(target: str, last_rule: str, not_needed: str, folder: Path):
+    jobs = planned_jobs(folder, target, "--configfile", SMOKE)
+
+    assert jobs[last_rule] == 1
+    assert not_needed not in jobs
+    assert "write_report" not in jobs
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"soar.outer_stepz": 3}, "soar.outer_stepz"),
+        ({"seeds.teacher": "many"}, "seeds.teacher"),
+        ({"arms.soar_ps.objective": "missing"}, "arms.soar_ps"),
+        ({"prompts.teacher": "nowhere.txt"}, "prompts.teacher"),
+        ({"datasets.shuffles.adapter": "math", "datasets.shuffles.path": "gone.jsonl"}, "datasets.shuffles.path"),
+    ],
+)
+def test_a_bad_config_is_one_line_that_names_file_and_key(changes: dict[str, object], key: str, folder: Path):
+    config = changed_config(folder, "smoke.yaml", changes)
+
+    done = snakemake(folder, "--dry-run", "--configfile", config)
+
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if key in line and "Command:" not in line]
+    assert done.returncode != 0
+    assert line.startswith(f"{config.name}: ")
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_run_elsewhere_uses_the_prompts_of_the_project(folder: Path):
+    done = snakemake(folder, "--dry-run", "--printshellcmds", "--configfile", SMOKE)
+
+    assert "<student>{question}<answer_here>" in done.stdout + done.stderr
+
+
+def test_prompts_of_the_working_directory_come_first(folder: Path):
+    (folder / "resources" / "prompts").mkdir()
+    (folder / "resources" / "prompts" / "embedded_student.txt").write_text("mine: {question}", encoding="utf-8")
+
+    done = snakemake(folder, "--dry-run", "--printshellcmds", "--configfile", SMOKE)
+
+    assert "mine: {question}" in done.stdout + done.stderr
+
+
+def test_the_default_profile_is_loaded_wherever_the_run_lives(folder: Path):
+    done = snakemake(folder, "--dry-run", "--configfile", SMOKE)
+
+    assert f"{ROOT}/profiles/default" in done.stderr
