@@ -26,7 +26,6 @@ from soar_pipeline.config import (
     SoarConfig,
     StudentConfig,
     TeacherConfig,
-    TrackingConfig,
 )
 
 
@@ -123,7 +122,6 @@ class SoarSlice(Section):
     teacher: TeacherConfig
     soar: SoarConfig
     objective: ObjectiveConfig
-    tracking: TrackingConfig
 
     @classmethod
     def of(cls, config: Config, objective: str) -> "SoarSlice":
@@ -134,7 +132,6 @@ class SoarSlice(Section):
             soar=config.soar_of(objective),
             # The differences are merged into `soar` above.
             objective=config.objectives[objective].model_copy(update={"soar": {}}),
-            tracking=config.tracking,
         )
 
 
@@ -178,7 +175,6 @@ class FreshStudentSlice(Section):
     student: StudentConfig
     evaluate_every: int
     evaluation: EvaluationConfig
-    tracking: TrackingConfig
 
     @classmethod
     def of(cls, config: Config, arm: str) -> "FreshStudentSlice":
@@ -194,7 +190,6 @@ class FreshStudentSlice(Section):
             student=config.student.model_copy(update=changes),
             evaluate_every=fresh.evaluate_every,
             evaluation=config.evaluation,
-            tracking=config.tracking,
         )
 
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from accelerate.tracking import GeneralTracker, TensorBoardTracker, TrackioTracker, WandBTracker
 
-from soar_pipeline.config import ConfigError, TrackingConfig
+from soar_pipeline.config import ConfigError
 
 
 class Tracker:
-    """Sends the numbers of a step to every tracker that the config names."""
+    """Sends the numbers of a step to every tracker in `report_to` (`tracking.report_to`, joined by commas, or "none")."""
 
-    def __init__(self, config: TrackingConfig, name: str, folder: Path):
+    def __init__(self, report_to: str, name: str, folder: Path):
         self.trackers: list[GeneralTracker] = []
-        for kind in config.report_to:
+        for kind in [] if report_to == "none" else report_to.split(","):
             try:
                 self.trackers.append(_started(kind, name, folder))
             except ImportError as error:

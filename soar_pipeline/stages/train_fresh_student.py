@@ -46,6 +46,7 @@ def train_fresh_student(
     test: Path,
     teacher_seed: int,
     student_seed: int,
+    report_to: str,
     state: Path,
     curve: Path,
     attempts: Path,
@@ -82,7 +83,7 @@ def train_fresh_student(
                 ks = tuple(k for k in PASS_AT_K if k <= config.evaluation.samples)
                 return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
 
-            tracker = Tracker(config.tracking, "student", state / "tracking")
+            tracker = Tracker(report_to, "student", state / "tracking")
             student = FreshStudent(
                 trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
                 base=base,

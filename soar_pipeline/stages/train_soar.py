@@ -51,6 +51,7 @@ def train_soar(
     train: Path,
     teacher_seed: int,
     workers: int,
+    report_to: str,
     state: Path,
     steps: Path,
     questions: Path,
@@ -68,7 +69,7 @@ def train_soar(
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
     folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
     with folder.locked(), Grader(config.sampling.grading) as grader:
-        tracker = Tracker(config.tracking, "soar", state / "tracking")
+        tracker = Tracker(report_to, "soar", state / "tracking")
         policy = load_policy(base_model, config.sampling.dtype)
         run = _assembled(config, base_model, policy, hard, grader, folder, tracker, teacher_seed, workers)
         checkpoint = folder.load()

@@ -39,13 +39,14 @@ def slice_of(section, *names):
 
 
 def resources_of(rule):
-    """What a job of the rule asks for; the number of worker processes stands here because it changes no result."""
+    """What a job of the rule asks for, and what else may change without changing a result (no `params`, no rerun)."""
     asked = CONFIG.resources_of(rule)
     return {
         "gpu": asked.gpu,
         "mem_mb": asked.mem_mb,
         "runtime": asked.runtime,
         "workers": asked.workers,
+        "report_to": ",".join(CONFIG.tracking.report_to) or "none",
     }
 
 

@@ -27,6 +27,6 @@ rule train_soar:
     shell:
         "python -m soar_pipeline.stages.train_soar --config {params.slice:q} --log {log:q}"
         " --base-model {input.base_model:q} --train {input.train:q} --teacher-seed {wildcards.teacher_seed}"
-        " --workers {resources.workers} --state {params.state:q}"
+        " --workers {resources.workers} --report-to {resources.report_to} --state {params.state:q}"
         " --steps {output.steps:q} --questions {output.questions:q} --students {output.students:q}"
         " --promotions {output.promotions:q} --teacher {output.teacher:q} --student {output.student:q}"
