@@ -9,7 +9,7 @@ from soar_pipeline.config import ConfigError
 
 
 class Tracker:
-    """Sends the numbers of a step to every tracker in `report_to` (`tracking.report_to`, joined by commas, or "none")."""
+    """Sends the numbers of a step to each tracker in `report_to`: names joined by commas, or "none"."""
 
     def __init__(self, report_to: str, name: str, folder: Path):
         self.trackers: list[GeneralTracker] = []

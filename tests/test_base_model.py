@@ -73,6 +73,16 @@ def test_pretraining_lowers_the_loss_on_its_corpus(pretrained):
         assert trained(**batch).loss < embedded.build_model(tokenizer, seed=0)(**batch).loss - 0.5
 
 
+def test_shipped_model_knows_the_embedded_world(base_model, pretrained, tmp_path):
+    copy(base_model, tmp_path / "base")
+    shipped = load_policy(tmp_path / "base", "float32")
+    assert shipped.tokenizer.get_vocab() == embedded.build_tokenizer().get_vocab()
+    documents = [embedded.Corpus().document(random.Random(i)) for i in range(64)]
+    batch = embedded._collate(documents, embedded.build_tokenizer())
+    with torch.no_grad():
+        assert shipped.model(**batch).loss < load_policy(pretrained, "float32").model(**batch).loss / 2
+
+
 def test_tokenizer_round_trips_every_kind_of_document(pretrained):
     tokenizer = AutoTokenizer.from_pretrained(pretrained)
     rng, corpus = random.Random(0), embedded.Corpus()

@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -200,3 +203,33 @@ def test_a_second_job_on_the_same_folder_is_refused_by_name(tmp_path):
         pass
     with other.locked():
         pass
+
+
+def never_ready(marker: Path) -> StudentWorker:
+    marker.write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_workers_end_when_their_run_is_killed(tmp_path):
+    marker = tmp_path / "worker"
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from functools import partial; from pathlib import Path\n"
+        "from test_soar import never_ready; from soar_pipeline.soar.students import WorkerProcesses\n"
+        "pool = WorkerProcesses(partial(never_ready, Path(sys.argv[2])), workers=1)\n"
+        "from types import SimpleNamespace\n"
+        "pool.run([SimpleNamespace(dataset_index=0, repeat=0)], print)\n"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program, str(Path(__file__).parent), str(marker)])
+    try:
+        deadline = time.monotonic() + 60
+        while not (marker.exists() and marker.read_text()):
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        run.kill()
+        run.wait()
+    worker = int(marker.read_text())
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

@@ -1,12 +1,15 @@
 """The student population of an outer step: one independent training per dataset and repeat (spec section 5)."""
 
+import os
 import shutil
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Protocol
 
@@ -132,7 +135,14 @@ _worker: StudentWorker
 
 def _start_worker(build: Callable[[], StudentWorker]) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = build()
+
+
+def _end_with_parent() -> None:
+    """Workers of a killed run must not train on, beside those of the run that takes its place."""
+    wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def _run_job(job: StudentJob) -> Trial:
