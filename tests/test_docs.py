@@ -1,4 +1,4 @@
-"""docs/artifacts.md names every column, and its examples run."""
+"""docs/artifacts.md names every column; its examples and those of the README run."""
 
 import re
 import subprocess
@@ -36,9 +36,18 @@ def page(project):
     return (project / "docs" / "artifacts.md").read_text(encoding="utf-8")
 
 
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
 def examples(page):
-    return re.findall(r"^```python\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+    return python_blocks(page)
+
+
+@pytest.fixture(scope="module")
+def readme_examples(project):
+    return python_blocks((project / "README.md").read_text(encoding="utf-8"))
 
 
 def section(page: str, file: str) -> str:
@@ -98,3 +107,9 @@ def test_duckdb_example_counts_the_right_attempts_of_an_arm(examples, results):
 
 def test_provenance_example_names_the_stage(examples, results):
     assert output(examples[3], results).startswith("made ")
+
+
+def test_readme_examples_show_pass_at_32_and_the_best_questions(readme_examples, results):
+    passk, questions = (output(example, results) for example in readme_examples)
+    assert re.search(r"^soar_pq +\d", passk, flags=re.MULTILINE)
+    assert "dataset_reward" in questions
