@@ -118,7 +118,16 @@ class SoarRun:
         self.examiner.set_weights(self.baseline)
         return self.examiner.greedy_accuracy(self.train)
 
-    def _record(self, step, drawn, scores, moving_average, promoted, kl, seconds) -> None:
+    def _record(
+        self,
+        step: OuterStep,
+        drawn: list[AcceptedQuestion],
+        scores: Scores,
+        moving_average: float | None,
+        promoted: bool,
+        kl: float | None,
+        seconds: float,
+    ) -> None:
         """One row per step, question and student, as the artifact contract says."""
         signal = max(scores.rewards) > min(scores.rewards)
         if not signal:
