@@ -87,7 +87,7 @@ class DatasetConfig(Section):
 class FilterConfig(Section):
     """fail@k filter: a problem is kept if and only if none of k samples of the base model is right."""
 
-    rounds: tuple[int, ...] = Field(
+    rounds: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (8, 24, 96),
         min_length=1,
         description="samples per round; a problem leaves at its first right answer, so the sum is the k of fail@k; "
@@ -393,9 +393,11 @@ class Config(Section):
             promoted = arm.policy == "promoted_student" or (arm.questions and arm.questions.source == "promotions")
             if promoted and not self.objectives[arm.soar_objective].promotion:
                 raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} has no promotions")
-            self.student_of(name)
+            student = self.student_of(name)
+            _check_micro_batch(student, student.batch_size * student.group_size, f"arms.{name}: student")
         for name in self.objectives:
-            self.soar_of(name)
+            soar = self.soar_of(name)
+            _check_micro_batch(self.teacher, soar.datasets * soar.questions_per_dataset, f"objectives.{name}: teacher")
         wanted = (self.report.baseline_arm, *self.report.headline_arms)
         for name in wanted:
             if name not in self.arms:
@@ -428,6 +430,12 @@ class Config(Section):
 
     def resources_of(self, rule: str) -> ResourceConfig:
         return self.resources.get(rule) or self.resources.get("default") or ResourceConfig()
+
+
+def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str) -> None:
+    micro_batch = min(config.micro_batch_size or rollouts, rollouts)
+    if rollouts % micro_batch:
+        raise ValueError(f"{where}.micro_batch_size: {micro_batch} does not divide the {rollouts} rollouts of a step")
 
 
 def _merged(section: AnySection, changes: dict[str, Any], where: str) -> AnySection:

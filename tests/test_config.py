@@ -62,6 +62,7 @@ TYPOS_AND_TYPES = {
     "soar.datasets": 1,
     "student.group_size": 1,
     "generation.temperature": 0,
+    "generation.batch_size": 0,
     "fresh_student.checkpoint.slope_fraction": 1.5,
     "run": "../elsewhere",
     "arms": {},
@@ -95,6 +96,8 @@ COMBINATIONS = [
     ("arms.hard_only.student", {"batch": 3}, "arms.hard_only.student", "batch"),
     ("report.baseline_arm", "nobody", "report", "'nobody' is not in `arms`"),
     ("report.headline_arms", ["nobody"], "report", "'nobody' is not in `arms`"),
+    ("student.micro_batch_size", 3, "arms.hard_only: student.micro_batch_size", "does not divide the 256 rollouts"),
+    ("teacher.micro_batch_size", 3, "objectives.intrinsic: teacher.micro_batch_size", "does not divide the 256 rollouts"),
     ("evaluation.samples", 7, "evaluation.samples", "must be one of"),
     ("fresh_student.steps", 10, "fresh_student.synthetic_steps", "more than fresh_student.steps"),
 ]

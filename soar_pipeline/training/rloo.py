@@ -18,10 +18,11 @@ from soar_pipeline.models.policy import Policy, Weights, set_weights
 def trl_settings(
     config: RLOOConfig, *, rollouts: int, group_size: int, max_new_tokens: int, temperature: float, folder: Path
 ) -> TRLSettings:
-    """TRL's settings for one optimizer step on `rollouts` completions in groups of `group_size`."""
+    """TRL's settings for one optimizer step on `rollouts` completions in groups of `group_size`.
+
+    The micro-batch size divides `rollouts`: the configuration is refused otherwise.
+    """
     micro_batch = min(config.micro_batch_size or rollouts, rollouts)
-    if rollouts % micro_batch:
-        raise ValueError(f"micro_batch_size {micro_batch} does not divide the {rollouts} rollouts of a step")
     return TRLSettings(
         output_dir=str(folder),
         per_device_train_batch_size=micro_batch,
