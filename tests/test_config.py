@@ -97,7 +97,7 @@ COMBINATIONS = [
     ("report.baseline_arm", "nobody", "report", "'nobody' is not in `arms`"),
     ("report.headline_arms", ["nobody"], "report", "'nobody' is not in `arms`"),
     ("student.micro_batch_size", 3, "arms.hard_only: student.micro_batch_size", "does not divide the 256 rollouts"),
-    ("teacher.micro_batch_size", 3, "objectives.intrinsic: teacher.micro_batch_size", "does not divide the 256 rollouts"),
+    ("teacher.micro_batch_size", 3, "objectives.intrinsic: teacher.micro_batch_size", "does not divide"),
     ("evaluation.samples", 7, "evaluation.samples", "must be one of"),
     ("fresh_student.steps", 10, "fresh_student.synthetic_steps", "more than fresh_student.steps"),
 ]
