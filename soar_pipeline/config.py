@@ -171,6 +171,12 @@ class SoarConfig(Section):
     )
     inner_steps: int = Field(10, ge=1, description="RLOO steps of a student [Table 3]")
     inner_steps_after_promotion: int = Field(15, ge=1, description="the same once there was a promotion [Table 3]")
+    learning_rate_after_promotion: float | None = Field(
+        None,
+        gt=0,
+        description="of the students; none: student.learning_rate. A promoted student has more to lose than the base "
+        "model, and a rate that lifts the one can undo the other",
+    )
     promotion_threshold: float = Field(
         0.01, description="tau: a moving average of the mean reward above it promotes, in solved share [Table 3]"
     )

@@ -62,19 +62,19 @@ def test_promotion_picks_the_lower_median_repeat_of_the_best_dataset():
 class MadePool:
     """Hands back made trials and remembers how it was asked."""
 
-    def train(self, outer_step, datasets, *, baseline, reward_questions, repeats, inner_steps):
-        self.inner_steps = inner_steps
+    def train(self, outer_step, datasets, *, baseline, reward_questions, repeats, inner_steps, learning_rate):
+        self.inner_steps, self.learning_rate = inner_steps, learning_rate
         return [trial(k, j, 0.1 * k + 0.2 * j) for k in range(len(datasets)) for j in range(repeats)]
 
 
-@pytest.mark.parametrize(("stage", "inner_steps"), [(0, 10), (1, 15)])
-def test_grounded_reward_is_the_mean_improvement_of_a_datasets_students(stage, inner_steps):
+@pytest.mark.parametrize(("stage", "inner_steps", "learning_rate"), [(0, 10, None), (1, 15, 1e-6)])
+def test_grounded_reward_is_the_mean_improvement_of_a_datasets_students(stage, inner_steps, learning_rate):
     pool = MadePool()
-    reward = GroundedReward(pool, SoarConfig(repeats=2))
+    reward = GroundedReward(pool, SoarConfig(repeats=2, learning_rate_after_promotion=1e-6))
     scores = reward.score(OuterStep(1, stage, [QUESTIONS, QUESTIONS], QUESTIONS, {}))
     assert scores.rewards == pytest.approx([0.1, 0.2])
     assert len(scores.trials) == 4
-    assert pool.inner_steps == inner_steps
+    assert (pool.inner_steps, pool.learning_rate) == (inner_steps, learning_rate)
 
 
 class MadeExaminer:

@@ -50,6 +50,7 @@ class GroundedReward:
             reward_questions=step.reward_questions,
             repeats=self.config.repeats,
             inner_steps=self.config.inner_steps_after_promotion if promoted else self.config.inner_steps,
+            learning_rate=self.config.learning_rate_after_promotion if promoted else None,
         )
         rewards = [
             fmean(trial.reward for trial in trials if trial.dataset_index == k) for k in range(len(step.datasets))

@@ -47,6 +47,7 @@ class StudentJob:
     seed: int
     questions: list[Question]
     inner_steps: int
+    learning_rate: float | None
     reward_questions: list[Question]
     baseline_accuracy: float
     baseline: Path
@@ -63,7 +64,9 @@ class StudentWorker:
         started = time.monotonic()
         baseline = load_weights(job.baseline)
         schedule = constant_schedule(job.questions, job.inner_steps, self.trainer.config.batch_size, job.seed)
-        metrics = self.trainer.train(schedule, job.seed, start=baseline, reference=baseline)
+        metrics = self.trainer.train(
+            schedule, job.seed, start=baseline, reference=baseline, learning_rate=job.learning_rate
+        )
         save_weights(job.trained, copy_weights(self.trainer.policy.model))
         return Trial(
             dataset_index=job.dataset_index,
@@ -167,6 +170,7 @@ class StudentPool:
         reward_questions: list[Question],
         repeats: int,
         inner_steps: int,
+        learning_rate: float | None = None,
     ) -> list[Trial]:
         """Train `repeats` students on each dataset, all from `baseline`; trials ordered by dataset and repeat."""
         self.clear()
@@ -181,6 +185,7 @@ class StudentPool:
                 seed=derive(self.seed, "student", outer_step, k, j),
                 questions=dataset,
                 inner_steps=inner_steps,
+                learning_rate=learning_rate,
                 reward_questions=reward_questions,
                 baseline_accuracy=baseline_accuracy,
                 baseline=baseline_file,

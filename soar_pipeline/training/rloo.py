@@ -30,7 +30,6 @@ def trl_settings(
         num_generations=group_size,
         max_completion_length=max_new_tokens,
         temperature=temperature,
-        learning_rate=config.learning_rate,
         warmup_steps=config.warmup_steps,
         adam_beta2=config.adam_beta2,
         adam_epsilon=config.adam_epsilon,
@@ -84,6 +83,7 @@ class ResettableTrainer(RLOOTrainer):
         reference: Weights,
         seed: int,
         steps: int,
+        learning_rate: float,
         first_step: int = 0,
         total_steps: int | None = None,
         start: Weights | None = None,
@@ -97,7 +97,7 @@ class ResettableTrainer(RLOOTrainer):
         self.optimizer = self.lr_scheduler = None
         self.first_step, self.total_steps = first_step, total_steps or steps
         self.kept_moments = moments or {}
-        self.args.max_steps, self.args.seed = steps, seed
+        self.args.max_steps, self.args.seed, self.args.learning_rate = steps, seed, learning_rate
         self._step, self._buffered_inputs = 0, None
         self._metrics["train"].clear()
         set_seed(seed)

@@ -59,9 +59,12 @@ class StudentTrainer:
         start: Weights | None = None,
         total_steps: int | None = None,
         moments: Moments | None = None,
+        learning_rate: float | None = None,
         after_step: Callable[[StepMetrics], None] | None = None,
     ) -> list[StepMetrics]:
         """One optimizer step per `batch_size` scheduled questions, with the KL taken to `reference`.
+
+        The learning rate is the config's where none is given.
 
         Starts at `start` (none: where the policy stands). A segment of a longer training has `total_steps` and the
         `moments` of the segment before it; its first step is that of its schedule.
@@ -73,6 +76,7 @@ class StudentTrainer:
             start=start,
             seed=seed,
             steps=steps,
+            learning_rate=learning_rate or self.config.learning_rate,
             first_step=first_step,
             total_steps=total_steps,
             moments=moments,

@@ -36,7 +36,7 @@ class TeacherTrainer:
         questions_per_dataset: int,
         total_steps: int,
     ):
-        self.policy, self.total_steps = policy, total_steps
+        self.policy, self.total_steps, self.learning_rate = policy, total_steps, config.learning_rate
         self.scale = advantage_scale(datasets, questions_per_dataset)
         self.start = copy_weights(policy.model)
         self.moments: Moments = {}
@@ -60,6 +60,7 @@ class TeacherTrainer:
             reference=self.start,
             seed=derive(seed, "teacher update", step),
             steps=1,
+            learning_rate=self.learning_rate,
             first_step=step - 1,
             total_steps=self.total_steps,
             moments=self.moments,
