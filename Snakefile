@@ -46,6 +46,8 @@ pathvars:
 
 wildcard_constraints:
     dataset=one_of(CONFIG.datasets),
+    pool=one_of([*CONFIG.datasets, *CONFIG.pools]),
+    model=one_of(CONFIG.models),
     objective=one_of(CONFIG.objectives),
     arm=one_of(CONFIG.arms),
     teacher_seed=r"\d+",
@@ -61,6 +63,8 @@ localrules:
     filter_hard,
     split_hard,
     extract_promotion_questions,
+    draw_pool_questions,
+    keep_judged_questions,
     write_schedule,
     select_evaluation,
     estimate_passk,

@@ -7,7 +7,7 @@ slice of the configuration as JSON and never the file.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +29,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 class ModelConfig(Section):
-    """The base model: teacher and student both start as it."""
+    """A base model, by a name of your choice: teacher and student both start as it."""
 
     source: Literal["folder", "hub", "gguf_package", "pretrain"] = Field(
         "hub",
@@ -60,8 +60,8 @@ class PromptConfig(Section):
     )
 
 
-class DatasetConfig(Section):
-    """One pool of problems, by a name of your choice."""
+class PoolConfig(Section):
+    """Problems that are not filtered, by a name of your choice: real questions that arms train on."""
 
     adapter: Literal["digit_shuffles", "math", "plain"] = Field(
         description="digit_shuffles: generated here; math: rows as in the MATH benchmark; plain: `question`, `answer` "
@@ -76,12 +76,30 @@ class DatasetConfig(Section):
     world_seed: int = Field(0, description="digit_shuffles: seed of the pool")
 
     @model_validator(mode="after")
-    def _complete(self) -> "DatasetConfig":
+    def _complete(self) -> Self:
         if self.adapter == "digit_shuffles" and not (self.difficulties and self.size):
             raise ValueError("adapter digit_shuffles needs `difficulties` and `size`")
         if self.adapter != "digit_shuffles" and not self.path:
             raise ValueError(f"adapter {self.adapter} needs `path`")
         return self
+
+
+PaperTable = Literal["table4_math", "table5_harp", "table6_olympiadbench", "table8_multi_turn", "table9_llama31_8b"]
+
+
+class DatasetConfig(PoolConfig):
+    """One pool of problems that is filtered and split, by a name of your choice."""
+
+    model: Name = Field("base", description="name in `models`: the base model that finds its problems hard")
+    paper_table: PaperTable | None = Field(
+        None, description="the paper's table that stands beside this data set's figures (resources/paper)"
+    )
+    fresh_student: dict[str, Any] = Field({}, description="keys of the `fresh_student` section that differ here")
+
+    @property
+    def pool(self) -> PoolConfig:
+        """What says which problems there are."""
+        return PoolConfig(**self.model_dump(include=set(PoolConfig.model_fields)))
 
 
 class FilterConfig(Section):
@@ -203,6 +221,7 @@ class ObjectiveConfig(Section):
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
     )
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
+    teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")
 
     @model_validator(mode="after")
     def _possible(self) -> "ObjectiveConfig":
@@ -213,58 +232,100 @@ class ObjectiveConfig(Section):
         return self
 
 
-class QuestionSource(Section):
-    """Where the extra questions of a fresh student come from."""
+class PromotionQuestions(Section):
+    """D_best of a SOAR run, taken whole [PQ]."""
 
-    source: Literal["promotions", "teacher", "base_teacher"] = Field(
-        description="promotions: D_best of a SOAR run; teacher: sampled from its trained teacher; base_teacher: "
-        "sampled from the base model, same filter [PQ, Grounded-T and Intrinsic-T, Base-T]"
-    )
-    objective: Name | None = Field(None, description="name in `objectives`: whose SOAR runs the questions come from")
-    size: int = Field(
-        128, ge=1, description="questions sampled from a teacher; promotions are taken whole [experiments: 128]"
-    )
+    source: Literal["promotions"] = Field(description="this kind of source")
+    objective: Name = Field(description="name in `objectives`: whose SOAR runs the questions come from")
 
-    @model_validator(mode="after")
-    def _complete(self) -> "QuestionSource":
-        if (self.source == "base_teacher") == (self.objective is not None):
-            raise ValueError("`objective` belongs to sources promotions and teacher, and only to them")
-        return self
+
+class TeacherQuestions(Section):
+    """Questions sampled from the trained teacher of a SOAR run [Grounded-T, Intrinsic-T]."""
+
+    source: Literal["teacher"] = Field(description="this kind of source")
+    objective: Name = Field(description="name in `objectives`: whose SOAR runs the teacher comes from")
+    size: int = Field(128, ge=1, description="questions [experiments: 128]")
+
+
+class BaseTeacherQuestions(Section):
+    """Questions sampled from the base model, by the same format filter [Base-T]."""
+
+    source: Literal["base_teacher"] = Field(description="this kind of source")
+    size: int = Field(128, ge=1, description="questions [experiments: 128]")
+
+
+class PoolQuestions(Section):
+    """Real questions, drawn at random: an upper bound [MATH train, HARP train]."""
+
+    source: Literal["pool"] = Field(description="this kind of source")
+    pool: Name = Field(
+        description="name in `pools`, or in `datasets`; questions of the arm's own train and test are left out"
+    )
+    size: int | None = Field(None, ge=1, description="questions; none: all [experiments: 128, 6750]")
+
+
+class JudgedQuestions(Section):
+    """The questions of another arm that the taxonomy's judge let pass [PQ correct-only, PQ well-posed]."""
+
+    source: Literal["judged"] = Field(description="this kind of source")
+    arm: Name = Field(description="name in `arms`: whose questions")
+    keep: Literal["well_posed", "correct"] = Field(description="the verdict that a kept question has")
+
+
+QuestionSource = Annotated[
+    PromotionQuestions | TeacherQuestions | BaseTeacherQuestions | PoolQuestions | JudgedQuestions,
+    Field(discriminator="source"),
+]
 
 
 class ArmConfig(Section):
-    """One row of the tables, by a name of your choice: a fresh student, or inference with an existing policy."""
+    """One row of the tables, by a name of your choice: a fresh student, or a policy that exists and is only asked."""
 
     label: str = Field(description="name in tables and figures")
+    datasets: tuple[Name, ...] | None = Field(None, description="names in `datasets`; none: all of them")
     paper: str | None = Field(None, description="row name in resources/paper, for the comparison")
-    policy: Literal["fresh_student", "base", "promoted_student", "teacher"] = Field(
+    paper_table: PaperTable | None = Field(None, description="the table of that row; none: the data set's")
+    policy: Literal["fresh_student", "base", "promoted_student", "teacher", "serl"] = Field(
         "fresh_student",
-        description="who answers the test problems: a base model trained here, or one that exists and is only asked "
-        "[experiments: base model inference, SOAR-PS, inference with Grounded-T]",
+        description="who answers the test problems: a base model trained here, or one that exists and is only asked, "
+        "or the SeRL baseline [experiments: base model inference, SOAR-PS, inference with Grounded-T, SeRL]",
     )
     objective: Name | None = Field(None, description="name in `objectives`: whose promoted student or teacher answers")
     questions: QuestionSource | None = Field(None, description="extra questions; none: hard problems only")
+    transfer_from: Name | None = Field(
+        None,
+        description="name in `datasets`: whose SOAR runs the questions or the policy come from; none: this one's own "
+        "[out-of-distribution evaluation]",
+    )
+    step: int | None = Field(None, ge=1, description="policy serl: the step that is reported [SeRL: 50 and 100]")
     student: dict[str, Any] = Field({}, description="keys of the `student` section that differ in this arm")
-    steps: int | None = Field(None, ge=1, description="training steps; none: fresh_student.steps")
+    fresh_student: dict[str, Any] = Field({}, description="keys of the `fresh_student` section that differ in this arm")
+    teacher_seeds: int | None = Field(None, ge=1, description="none: those of its objective, else seeds.teacher")
     student_seeds: int | None = Field(None, ge=1, description="seeds per teacher seed; none: seeds.student")
 
     @model_validator(mode="after")
-    def _possible(self) -> "ArmConfig":
+    def _possible(self) -> Self:
         if (self.policy in ("promoted_student", "teacher")) != (self.objective is not None):
             raise ValueError("`objective` belongs to policies promoted_student and teacher, and only to them")
-        if self.policy != "fresh_student" and (self.questions or self.student or self.steps):
-            raise ValueError(f"policy {self.policy} is not trained: drop `questions`, `student` and `steps`")
+        if self.policy != "fresh_student" and (self.questions or self.student or self.fresh_student):
+            raise ValueError(
+                f"policy {self.policy} is no fresh student: drop `questions`, `student` and `fresh_student`"
+            )
+        if (self.policy == "serl") != (self.step is not None):
+            raise ValueError("`step` belongs to policy serl, and only to it")
+        if self.transfer_from is not None and self.soar_objective is None:
+            raise ValueError("`transfer_from` belongs to arms that build on a SOAR run")
         return self
 
     @property
     def soar_objective(self) -> str | None:
         """The objective whose SOAR runs this arm needs, or None."""
-        return self.objective or (self.questions.objective if self.questions else None)
+        return self.objective or getattr(self.questions, "objective", None)
 
     @property
-    def nested_in_teachers(self) -> bool:
-        """Whether the arm has one set of students per teacher seed."""
-        return self.soar_objective is not None or self.questions is not None
+    def lives_on_promotions(self) -> bool:
+        """Whether the arm has nothing to show without a promotion: SOAR-PQ and SOAR-PS."""
+        return self.policy == "promoted_student" or isinstance(self.questions, PromotionQuestions)
 
 
 class CheckpointRule(Section):
@@ -342,9 +403,6 @@ class ReportConfig(Section):
     title: str = Field("SOAR: a model teaches itself at the edge of learnability", description="heading of the page")
     baseline_arm: Name = Field("hard_only", description="arm that improvements are measured from")
     headline_arms: tuple[Name, ...] = Field(("soar_pq", "soar_ps"), description="arms of the one-line finding")
-    paper_table: Literal["table4_math", "table5_harp", "table6_olympiadbench"] = Field(
-        "table4_math", description="the paper's table that stands beside the run's own (resources/paper)"
-    )
     sample_questions: int = Field(6, ge=1, description="questions shown per stage")
 
 
@@ -372,9 +430,10 @@ class Config(Section):
     run: Name = Field("paper", description="name of the results folder")
     seed: int = Field(0, description="root of every derived seed")
     results: str = Field("results", description="folder of all runs")
-    model: ModelConfig = ModelConfig()
+    models: dict[Name, ModelConfig] = {"base": ModelConfig()}
     prompts: PromptConfig = PromptConfig()
     datasets: dict[Name, DatasetConfig] = Field(min_length=1)
+    pools: dict[Name, PoolConfig] = {}
     filter: FilterConfig = FilterConfig()
     generation: GenerationConfig = GenerationConfig()
     grading: GradingConfig = GradingConfig()
@@ -392,27 +451,48 @@ class Config(Section):
     resources: dict[str, ResourceConfig] = Field({}, description="per rule name; `default` for the rest")
 
     @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        for name, arm in self.arms.items():
-            if arm.soar_objective is not None and arm.soar_objective not in self.objectives:
-                raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} is not in `objectives`")
-            promoted = arm.policy == "promoted_student" or (arm.questions and arm.questions.source == "promotions")
-            if promoted and not self.objectives[arm.soar_objective].promotion:
-                raise ValueError(f"arms.{name}: objective {arm.soar_objective!r} has no promotions")
-            student = self.student_of(name)
-            _check_micro_batch(student, student.batch_size * student.group_size, f"arms.{name}: student")
+    def _consistent(self) -> Self:
+        if twice := sorted(set(self.datasets) & set(self.pools)):
+            raise ValueError(f"pools: {twice} are names in `datasets` too; their files would meet")
+        for name, dataset in self.datasets.items():
+            _known(dataset.model, self.models, f"datasets.{name}.model", "models")
         for name in self.objectives:
             soar = self.soar_of(name)
             _check_micro_batch(self.teacher, soar.datasets * soar.questions_per_dataset, f"objectives.{name}: teacher")
-        wanted = (self.report.baseline_arm, *self.report.headline_arms)
-        for name in wanted:
-            if name not in self.arms:
-                raise ValueError(f"report: arm {name!r} is not in `arms`")
+        for name in self.arms:
+            self._check_arm(name)
+        for name in (self.report.baseline_arm, *self.report.headline_arms):
+            _known(name, self.arms, "report", "arms")
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
             raise ValueError(f"evaluation.samples must be one of {PASS_AT_K} or at least {max(PASS_AT_K)}")
-        if self.fresh_student.synthetic_steps > self.fresh_student.steps:
-            raise ValueError("fresh_student.synthetic_steps is more than fresh_student.steps")
         return self
+
+    def _check_arm(self, name: str) -> None:
+        arm, where = self.arms[name], f"arms.{name}"
+        for dataset in self.datasets_of(name):
+            _known(dataset, self.datasets, f"{where}.datasets", "datasets")
+            fresh = self.fresh_student_of(name, dataset)
+            if fresh.synthetic_steps > fresh.steps:
+                raise ValueError(f"{where}: fresh_student.synthetic_steps is more than fresh_student.steps")
+            source = arm.transfer_from or dataset
+            _known(source, self.datasets, f"{where}.transfer_from", "datasets")
+            if self.datasets[source].model != self.datasets[dataset].model:
+                raise ValueError(f"{where}.transfer_from: {source} and {dataset} have different base models")
+        if arm.soar_objective is not None:
+            _known(arm.soar_objective, self.objectives, f"{where}: objective", "objectives")
+            if arm.lives_on_promotions and not self.objectives[arm.soar_objective].promotion:
+                raise ValueError(f"{where}: objective {arm.soar_objective!r} has no promotions")
+        if isinstance(arm.questions, PoolQuestions):
+            _known(arm.questions.pool, self.pools | self.datasets, f"{where}.questions.pool", "pools or `datasets`")
+        if isinstance(arm.questions, JudgedQuestions):
+            _known(arm.questions.arm, self.arms, f"{where}.questions.arm", "arms")
+            judged = self.arms[arm.questions.arm]
+            if judged.questions is None or isinstance(judged.questions, JudgedQuestions):
+                raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions of its own to judge")
+            if missing := sorted(set(self.datasets_of(name)) - set(self.datasets_of(arm.questions.arm))):
+                raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions on {missing}")
+        student = self.student_of(name)
+        _check_micro_batch(student, student.batch_size * student.group_size, f"{where}: student")
 
     @property
     def pass_at_k(self) -> tuple[int, ...]:
@@ -421,21 +501,70 @@ class Config(Section):
 
     def soar_of(self, objective: str) -> SoarConfig:
         """The `soar` section with an objective's differences."""
-        changes = self.objectives[objective].soar
-        return _merged(self.soar, changes, f"objectives.{objective}.soar")
+        return _merged(self.soar, self.objectives[objective].soar, f"objectives.{objective}.soar")
 
     def student_of(self, arm: str) -> StudentConfig:
         """The `student` section with an arm's differences."""
         return _merged(self.student, self.arms[arm].student, f"arms.{arm}.student")
 
+    def fresh_student_on(self, dataset: str) -> FreshStudentConfig:
+        """The `fresh_student` section with a data set's differences."""
+        changes = self.datasets[dataset].fresh_student
+        return _merged(self.fresh_student, changes, f"datasets.{dataset}.fresh_student")
+
+    def fresh_student_of(self, arm: str, dataset: str) -> FreshStudentConfig:
+        """The same with an arm's differences, which win."""
+        section = self.fresh_student_on(dataset)
+        return _merged(section, self.arms[arm].fresh_student, f"arms.{arm}.fresh_student")
+
+    def datasets_of(self, arm: str) -> list[str]:
+        """The data sets that an arm is evaluated on."""
+        wanted = self.arms[arm].datasets
+        return list(self.datasets) if wanted is None else list(wanted)
+
+    def arms_on(self, dataset: str) -> dict[str, ArmConfig]:
+        """The arms that are evaluated on a data set, in the order of the tables."""
+        return {name: arm for name, arm in self.arms.items() if dataset in self.datasets_of(name)}
+
+    def nested_in_teachers(self, arm: str) -> bool:
+        """Whether the arm has one set of students per teacher seed: its questions or its policy come from teachers."""
+        questions = self.arms[arm].questions
+        if isinstance(questions, JudgedQuestions):
+            return self.nested_in_teachers(questions.arm)
+        return self.arms[arm].soar_objective is not None or isinstance(questions, BaseTeacherQuestions)
+
     def teacher_seeds(self, arm: str) -> list[int]:
-        return list(range(1, self.seeds.teacher + 1)) if self.arms[arm].nested_in_teachers else [0]
+        """Counted from 1; [0] where the arm has no teacher."""
+        if not self.nested_in_teachers(arm):
+            return [0]
+        questions, objective = self.arms[arm].questions, self.arms[arm].soar_objective
+        if isinstance(questions, JudgedQuestions):
+            return self.teacher_seeds(questions.arm)
+        of_objective = self.objectives[objective].teacher_seeds if objective else None
+        return list(range(1, (self.arms[arm].teacher_seeds or of_objective or self.seeds.teacher) + 1))
 
     def student_seeds(self, arm: str) -> list[int]:
         return list(range(1, (self.arms[arm].student_seeds or self.seeds.student) + 1))
 
+    def soar_runs(self) -> list[tuple[str, str, int]]:
+        """Every SOAR run that an arm builds on: data set, objective and teacher seed, in the order of the config."""
+        wanted = {
+            (arm.transfer_from or dataset, arm.soar_objective, seed)
+            for name, arm in self.arms.items()
+            if arm.soar_objective is not None
+            for dataset in self.datasets_of(name)
+            for seed in self.teacher_seeds(name)
+        }
+        datasets, objectives = list(self.datasets), list(self.objectives)
+        return sorted(wanted, key=lambda run: (datasets.index(run[0]), objectives.index(run[1]), run[2]))
+
     def resources_of(self, rule: str) -> ResourceConfig:
         return self.resources.get(rule) or self.resources.get("default") or ResourceConfig()
+
+
+def _known(name: str, known: dict[str, Any], where: str, section: str) -> None:
+    if name not in known:
+        raise ValueError(f"{where}: {name!r} is not in `{section}`; there are {sorted(known) or 'none'}")
 
 
 def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str) -> None:
@@ -446,9 +575,18 @@ def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str) -> None:
 
 def _merged(section: AnySection, changes: dict[str, Any], where: str) -> AnySection:
     try:
-        return type(section).model_validate({**section.model_dump(), **changes})
+        return type(section).model_validate(_overlaid(section.model_dump(), changes))
     except ValidationError as error:
         raise ValueError(f"{where}: {readable(error)}") from None
+
+
+def _overlaid(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The values with the changes; a section within is changed key by key too."""
+    result = dict(values)
+    for key, change in changes.items():
+        held = result.get(key)
+        result[key] = _overlaid(held, change) if isinstance(held, dict) and isinstance(change, dict) else change
+    return result
 
 
 def readable(error: ValidationError) -> str:

@@ -5,8 +5,11 @@ prompts and the model that the project ships.
 """
 
 from pathlib import Path
+from typing import TypeVar
 
-from soar_pipeline.config import Config, ConfigError
+from soar_pipeline.config import Config, ConfigError, PoolConfig
+
+AnyPool = TypeVar("AnyPool", bound=PoolConfig)
 
 
 def located(config: Config, source: str, project: Path) -> Config:
@@ -18,18 +21,28 @@ def located(config: Config, source: str, project: Path) -> Config:
         except FileNotFoundError as error:
             raise ConfigError(f"{source}: {key}: {error}") from None
 
-    model = config.model
-    if model.source == "folder":
-        model = model.model_copy(update={"path": found("model.path", model.path)})
-    prompts = {role: found(f"prompts.{role}", path) for role, path in config.prompts}
-    datasets = {
-        name: dataset.model_copy(update={"path": found(f"datasets.{name}.path", dataset.path)})
-        if dataset.path
-        else dataset
-        for name, dataset in config.datasets.items()
+    models = {
+        name: model.model_copy(update={"path": found(f"models.{name}.path", model.path)})
+        if model.source == "folder"
+        else model
+        for name, model in config.models.items()
     }
-    changes = {"model": model, "prompts": config.prompts.model_copy(update=prompts), "datasets": datasets}
-    return config.model_copy(update=changes)
+    prompts = {role: found(f"prompts.{role}", path) for role, path in config.prompts}
+
+    def with_path(section: str, pools: dict[str, AnyPool]) -> dict[str, AnyPool]:
+        return {
+            name: pool.model_copy(update={"path": found(f"{section}.{name}.path", pool.path)}) if pool.path else pool
+            for name, pool in pools.items()
+        }
+
+    return config.model_copy(
+        update={
+            "models": models,
+            "prompts": config.prompts.model_copy(update=prompts),
+            "datasets": with_path("datasets", config.datasets),
+            "pools": with_path("pools", config.pools),
+        }
+    )
 
 
 def find(path: str, project: Path) -> str:

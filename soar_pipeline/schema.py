@@ -47,7 +47,7 @@ arms:
     label: Grounded-T (64 questions)
     questions: {source: teacher, objective: soar, size: 64}
     student: {batch_size: 4}
-    steps: 800
+    fresh_student: {steps: 800, mixing: mixed}
 ```
 
 ## An objective is data
@@ -83,7 +83,7 @@ def reference() -> str:
     parts = [REFERENCE_HEAD]
     for place, section in sections(schema, schema["$defs"]):
         required = section.get("required", ())
-        plain = {key: value for key, value in section["properties"].items() if not _held_section(value)}
+        plain = {key: value for key, value in section["properties"].items() if not _held_sections(value)}
         if plain:
             parts += [f"### {place}" if place else "### Top level", "", section["description"], ""]
             parts += ["| key | type | default | meaning | paper |", "|---|---|---|---|---|"]
@@ -95,19 +95,30 @@ def sections(section: Schema, definitions: Schema, place: str = "") -> Iterator[
     """The section, then all that lie in it, each with its place such as `arms.<name>.questions`."""
     yield place, section
     for key, value in section["properties"].items():
-        if held := _held_section(value):
-            name, suffix = held
+        for name, suffix in _held_sections(value):
             yield from sections(definitions[name], definitions, f"{place}.{key}{suffix}".lstrip("."))
 
 
-def _held_section(value: Schema) -> tuple[str, str] | None:
-    """The model that a key holds and ".<name>" where it holds several by name; None where it holds a plain value."""
+def _held_sections(value: Schema) -> list[tuple[str, str]]:
+    """The models that a key may hold, each with what follows the key in its place; none where the value is plain.
+
+    `.<name>` where it holds several by name, ` (source: teacher)` where a key of the model tells it from others.
+    """
     named = [value.get("additionalProperties"), *value.get("patternProperties", {}).values()]
-    for options, suffix in (([value, *value.get("anyOf", ())], ""), (named, ".<name>")):
-        for option in options:
-            if isinstance(option, dict) and "$ref" in option:
-                return option["$ref"].rpartition("/")[2], suffix
-    return None
+    held = [(option, "") for option in [value, *value.get("anyOf", ())]] + [(option, ".<name>") for option in named]
+    models = []
+    for option, suffix in held:
+        if not isinstance(option, dict):
+            continue
+        if "$ref" in option:
+            models.append((_name(option["$ref"]), suffix))
+        if tag := option.get("discriminator"):
+            models += [(_name(ref), f" ({tag['propertyName']}: {kind})") for kind, ref in tag["mapping"].items()]
+    return models
+
+
+def _name(reference: str) -> str:
+    return reference.rpartition("/")[2]
 
 
 def _row(key: str, value: Schema, required: bool) -> str:
@@ -123,6 +134,8 @@ def _kind(value: Schema) -> str:
         return " or ".join(_kind(option) for option in value["anyOf"])
     if "enum" in value:
         return ", ".join(f"`{option}`" for option in value["enum"])
+    if "const" in value:
+        return f"`{value['const']}`"
     if value["type"] == "array":
         return f"list of {_kind(value['items'])}"
     words = {"string": "text", "null": "none", "object": "mapping", "boolean": "true or false"}

@@ -12,15 +12,14 @@ from soar_pipeline.config import (
     CheckpointRule,
     Config,
     ConfigError,
-    DatasetConfig,
     DiversityConfig,
     EvaluationConfig,
     FilterConfig,
-    FreshStudentConfig,
     GenerationConfig,
     GradingConfig,
     ModelConfig,
     ObjectiveConfig,
+    PoolConfig,
     ReportConfig,
     Section,
     SoarConfig,
@@ -55,18 +54,20 @@ class BaseModelSlice(Section):
     seed: int
 
     @classmethod
-    def of(cls, config: Config) -> "BaseModelSlice":
-        return cls(model=config.model, seed=config.seed)
+    def of(cls, config: Config, model: str) -> "BaseModelSlice":
+        return cls(model=config.models[model], seed=config.seed)
 
 
 class ProblemsSlice(Section):
     name: str
-    dataset: DatasetConfig
+    dataset: PoolConfig
     grading: GradingConfig
 
     @classmethod
-    def of(cls, config: Config, dataset: str) -> "ProblemsSlice":
-        return cls(name=dataset, dataset=config.datasets[dataset], grading=config.grading)
+    def of(cls, config: Config, pool: str) -> "ProblemsSlice":
+        """Of a data set's pool, or of one that is not filtered."""
+        found = config.datasets[pool].pool if pool in config.datasets else config.pools[pool]
+        return cls(name=pool, dataset=found, grading=config.grading)
 
 
 class SamplingSlice(Section):
@@ -80,10 +81,11 @@ class SamplingSlice(Section):
     seed: int
 
     @classmethod
-    def of(cls, config: Config) -> "SamplingSlice":
+    def of(cls, config: Config, dataset: str) -> "SamplingSlice":
+        model = config.models[config.datasets[dataset].model]
         return cls(
-            dtype=config.model.dtype,
-            chat_template=config.model.chat_template,
+            dtype=model.dtype,
+            chat_template=model.chat_template,
             prompts=prompt_texts(config),
             generation=config.generation,
             grading=config.grading,
@@ -96,8 +98,8 @@ class AttemptsSlice(Section):
     filter: FilterConfig
 
     @classmethod
-    def of(cls, config: Config) -> "AttemptsSlice":
-        return cls(sampling=SamplingSlice.of(config), filter=config.filter)
+    def of(cls, config: Config, dataset: str) -> "AttemptsSlice":
+        return cls(sampling=SamplingSlice.of(config, dataset), filter=config.filter)
 
 
 class HardSlice(Section):
@@ -124,14 +126,14 @@ class SoarSlice(Section):
     objective: ObjectiveConfig
 
     @classmethod
-    def of(cls, config: Config, objective: str) -> "SoarSlice":
+    def of(cls, config: Config, dataset: str, objective: str) -> "SoarSlice":
         return cls(
-            sampling=SamplingSlice.of(config),
+            sampling=SamplingSlice.of(config, dataset),
             student=config.student,
             teacher=config.teacher,
             soar=config.soar_of(objective),
-            # The differences are merged into `soar` above.
-            objective=config.objectives[objective].model_copy(update={"soar": {}}),
+            # The differences are merged into `soar` above, and the number of seeds is no business of one run.
+            objective=config.objectives[objective].model_copy(update={"soar": {}, "teacher_seeds": None}),
         )
 
 
@@ -141,12 +143,29 @@ class QuestionSamplingSlice(Section):
     size: int
 
     @classmethod
-    def of(cls, config: Config, arm: str) -> "QuestionSamplingSlice":
+    def of(cls, config: Config, dataset: str, arm: str) -> "QuestionSamplingSlice":
         return cls(
-            sampling=SamplingSlice.of(config),
+            sampling=SamplingSlice.of(config, dataset),
             max_draws_per_question=config.teacher.max_draws_per_question,
             size=config.arms[arm].questions.size,
         )
+
+
+class PoolDrawSlice(Section):
+    size: int | None
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config, arm: str) -> "PoolDrawSlice":
+        return cls(size=config.arms[arm].questions.size, seed=config.seed)
+
+
+class JudgedSlice(Section):
+    keep: str
+
+    @classmethod
+    def of(cls, config: Config, arm: str) -> "JudgedSlice":
+        return cls(keep=config.arms[arm].questions.keep)
 
 
 class ScheduleSlice(Section):
@@ -158,10 +177,10 @@ class ScheduleSlice(Section):
     seed: int
 
     @classmethod
-    def of(cls, config: Config, arm: str) -> "ScheduleSlice":
-        fresh = config.fresh_student
+    def of(cls, config: Config, dataset: str, arm: str) -> "ScheduleSlice":
+        fresh = config.fresh_student_of(arm, dataset)
         return cls(
-            steps=config.arms[arm].steps or fresh.steps,
+            steps=fresh.steps,
             batch_size=config.student_of(arm).batch_size,
             mixing=fresh.mixing,
             synthetic_steps=fresh.synthetic_steps,
@@ -177,8 +196,8 @@ class FreshStudentSlice(Section):
     evaluation: EvaluationConfig
 
     @classmethod
-    def of(cls, config: Config, arm: str) -> "FreshStudentSlice":
-        fresh: FreshStudentConfig = config.fresh_student
+    def of(cls, config: Config, dataset: str, arm: str) -> "FreshStudentSlice":
+        fresh = config.fresh_student_of(arm, dataset)
         changes = {"warmup_steps": fresh.warmup_steps}
         if fresh.kl_coefficient is not None:
             changes["kl_coefficient"] = fresh.kl_coefficient
@@ -186,7 +205,7 @@ class FreshStudentSlice(Section):
             changes["learning_rate"] = fresh.learning_rate
         changes |= config.arms[arm].student
         return cls(
-            sampling=SamplingSlice.of(config),
+            sampling=SamplingSlice.of(config, dataset),
             student=config.student.model_copy(update=changes),
             evaluate_every=fresh.evaluate_every,
             evaluation=config.evaluation,
@@ -197,8 +216,11 @@ class SelectionSlice(Section):
     checkpoint: CheckpointRule
 
     @classmethod
-    def of(cls, config: Config) -> "SelectionSlice":
-        return cls(checkpoint=config.fresh_student.checkpoint)
+    def of(cls, config: Config, dataset: str, arm: str) -> "SelectionSlice":
+        step = config.arms[arm].step
+        if step is not None:
+            return cls(checkpoint=CheckpointRule(rule="fixed", step=step, window=0))
+        return cls(checkpoint=config.fresh_student_of(arm, dataset).checkpoint)
 
 
 class InferenceSlice(Section):
@@ -206,8 +228,8 @@ class InferenceSlice(Section):
     evaluation: EvaluationConfig
 
     @classmethod
-    def of(cls, config: Config) -> "InferenceSlice":
-        return cls(sampling=SamplingSlice.of(config), evaluation=config.evaluation)
+    def of(cls, config: Config, dataset: str) -> "InferenceSlice":
+        return cls(sampling=SamplingSlice.of(config, dataset), evaluation=config.evaluation)
 
 
 class PassKSlice(Section):

@@ -48,7 +48,14 @@ OUTER_STEPS, QUESTIONS_PER_DATASET = 12, 4
 def made_config(**changes: object) -> Config:
     values = {
         "run": "made",
-        "datasets": {DATASET: {"adapter": "digit_shuffles", "size": 20, "difficulties": [7, 8]}},
+        "datasets": {
+            DATASET: {
+                "adapter": "digit_shuffles",
+                "size": 20,
+                "difficulties": [7, 8],
+                "paper_table": "table4_math",
+            }
+        },
         "objectives": {"soar": {"reward": "grounded"}},
         "arms": {
             "base": {"label": "Base model", "paper": "Base model inference", "policy": "base"},
@@ -124,7 +131,7 @@ class MadeRun:
     def select(self) -> None:
         for curve in self.found("students/*/*/curve.parquet"):
             target = self.data / "evaluation" / curve.parent.parent.name / f"{curve.parent.name}.parquet"
-            slice_ = SelectionSlice.of(self.config)
+            slice_ = SelectionSlice.of(self.config, DATASET, curve.parent.parent.name)
             select_evaluation(slice_, curve, curve.parent / "test_attempts.parquet", target)
 
     def summarise(self) -> None:
@@ -142,9 +149,7 @@ class MadeRun:
             test=self.found("test.parquet"),
             steps=self.found("soar/*/*/steps.parquet"),
             promotions=self.found("soar/*/*/promotions.parquet"),
-            paper_passk=PAPER / "table4_math.csv",
-            paper_vendi=PAPER / "table1_vendi.csv",
-            paper_sizes=PAPER / "table2_datasets.csv",
+            paper=sorted(PAPER.glob("*.csv")),
             **{f"{name}_table": self.table(name) for name in ("passk", "sizes", "vendi", "runs")},
         )
 

@@ -76,7 +76,7 @@ def test_a_killed_soar_run_resumes_bit_identically(config, base_model, hard_prob
         files = {name: folder / f"{name}.parquet" for name in ("steps", "questions", "students", "promotions")}
         return stage(
             "train_soar",
-            SoarSlice.of(config, "grounded").model_dump_json(),
+            SoarSlice.of(config, "shuffles", "grounded").model_dump_json(),
             {
                 "base-model": base_model,
                 "train": hard_problems,
@@ -104,13 +104,13 @@ def test_a_killed_soar_run_resumes_bit_identically(config, base_model, hard_prob
 def test_a_killed_student_resumes_bit_identically(config, base_model, hard_problems, tmp_path):
     schedule = tmp_path / "schedule.parquet"
     options = {"train": hard_problems, "questions": [], "student-seed": 1, "teacher-seed": 0, "schedule": schedule}
-    slice_json = ScheduleSlice.of(config, "hard_only").model_dump_json()
+    slice_json = ScheduleSlice.of(config, "shuffles", "hard_only").model_dump_json()
     subprocess.run(stage("write_schedule", slice_json, options), check=True, capture_output=True)
 
     def command(folder: Path) -> list[str]:
         return stage(
             "train_fresh_student",
-            FreshStudentSlice.of(config, "hard_only").model_dump_json(),
+            FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
             {
                 "base-model": base_model,
                 "schedule": schedule,

@@ -23,16 +23,16 @@ def folder(tmp_path: Path) -> Path:
 def test_every_shipped_config_plans_its_whole_run(config: Path, folder: Path):
     settings = load(config)
     students = sum(
-        len(settings.teacher_seeds(name)) * len(settings.student_seeds(name))
+        len(settings.datasets_of(name)) * len(settings.teacher_seeds(name)) * len(settings.student_seeds(name))
         for name, arm in settings.arms.items()
         if arm.policy == "fresh_student"
     )
 
     jobs = planned_jobs(folder, "--configfile", config)
 
-    assert jobs["train_soar"] == len(settings.objectives) * settings.seeds.teacher
+    assert jobs["train_soar"] == len(settings.soar_runs())
     assert jobs["train_fresh_student"] == jobs["write_schedule"] == jobs["select_evaluation"] == students
-    assert jobs["sample_attempts"] == settings.filter.shards
+    assert jobs["sample_attempts"] == len(settings.datasets) * settings.filter.shards
     assert jobs["write_report"] == 1
 
 

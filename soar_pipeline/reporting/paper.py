@@ -5,48 +5,59 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soar_pipeline.artifacts import ArtifactError
-from soar_pipeline.config import Config, ConfigError
+from soar_pipeline.config import ArmConfig, Config, ConfigError
 
-# The dataset that each pass@k table is about, as table 1 and 2 call it.
+# The data set that each pass@k table is about, as tables 1 and 2 call it.
 TABLE_DATASETS = {"table4_math": "MATH", "table5_harp": "HARP", "table6_olympiadbench": "OlympiadBench"}
+
+
+def paper_name(config: Config, dataset: str) -> str:
+    """What the paper calls a data set; empty where it stands for none of its data sets."""
+    return TABLE_DATASETS.get(config.datasets[dataset].paper_table, "")
 
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """passk: (row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test)."""
+    """passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test)."""
 
-    passk: dict[tuple[str, int], tuple[float, float]]
+    passk: dict[tuple[str, str, int], tuple[float, float]]
     vendi: dict[str, tuple[float, float]]
     sizes: dict[str, tuple[int, int, int]]
-    dataset: str
 
-    def vendi_of(self, row: str | None) -> tuple[float | None, float | None]:
-        """Table 1's entry for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their dataset."""
-        if row is None:
+    def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
+        """The entry for an arm in its own table, or in that of the data set."""
+        table = arm.paper_table or config.datasets[dataset].paper_table
+        return self.passk.get((table, arm.paper, k), (None, None))
+
+    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
+        """Table 1's entry for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
+        if arm.paper is None:
             return None, None
-        names = (row, row.removeprefix("SOAR-"), f"{row} ({self.dataset})")
+        names = (arm.paper, arm.paper.removeprefix("SOAR-"), f"{arm.paper} ({paper_name(config, dataset)})")
         return next((self.vendi[name] for name in names if name in self.vendi), (None, None))
 
 
-def read_paper(config: Config, passk: Path, vendi: Path, sizes: Path) -> PaperFigures:
-    """The three tables; ConfigError where an arm names a row that is in none of them."""
+def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
+    """The paper's tables by the names of their files; ConfigError where an arm names a row that is in none of them."""
+    lines = {path.stem: _lines(path) for path in tables}
     figures = PaperFigures(
         passk={
-            (line["method"], int(line["k"])): (float(line["mean_percent"]), float(line["sd_percent"]))
-            for line in _lines(passk)
+            (table, line["method"], int(line["k"])): (float(line["mean_percent"]), float(line["sd_percent"]))
+            for table, rows in lines.items()
+            for line in rows
+            if "k" in line
         },
-        vendi={line["method"]: (float(line["vendi_score"]), float(line["std"])) for line in _lines(vendi)},
+        vendi={line["method"]: (float(line["vendi_score"]), float(line["std"])) for line in lines["table1_vendi"]},
         sizes={
             line["dataset"]: (int(line["initial_pool"]), int(line["fail128_train"]), int(line["fail128_test"]))
-            for line in _lines(sizes)
+            for line in lines["table2_datasets"]
         },
-        dataset=TABLE_DATASETS[config.report.paper_table],
     )
-    rows = {row for row, _ in figures.passk}
+    rows = {row for _, row, _ in figures.passk} | set(figures.vendi)
     for name, arm in config.arms.items():
-        if arm.paper is not None and arm.paper not in rows and figures.vendi_of(arm.paper) == (None, None):
+        if arm.paper is not None and arm.paper not in rows:
             raise ConfigError(
-                f"arms.{name}.paper: no row {arm.paper!r} in {passk} or {vendi}; there are {sorted(rows)}"
+                f"arms.{name}.paper: no row {arm.paper!r} in the paper's tables; there are {sorted(rows)}"
             )
     return figures
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from soar_pipeline.artifact_paths import StudentRun
 from soar_pipeline.config import Config
-from soar_pipeline.reporting.paper import TABLE_DATASETS
+from soar_pipeline.reporting.paper import paper_name
 from soar_pipeline.reporting.style import DASHES, GREY, Style, empty, legend_below, panels, styles
 from soar_pipeline.reporting.tables import PasskRow
 
@@ -28,7 +28,7 @@ def learning_curves(config: Config, curves: Curves, passk: list[PasskRow]) -> Fi
     figure, grid = panels(len(config.datasets), len(ks))
     for dataset, row in zip(config.datasets, grid, strict=True):
         for k, axes in zip(ks, row, strict=True):
-            for name in config.arms:
+            for name in config.arms_on(dataset):
                 runs = [curve for run, curve in curves.items() if (run.dataset, run.arm) == (dataset, name)]
                 _curve(axes, runs, k, looks[name])
             for level in passk:
@@ -36,8 +36,9 @@ def learning_curves(config: Config, curves: Curves, passk: list[PasskRow]) -> Fi
                 if untrained and (level.dataset, level.k) == (dataset, k) and level.mean_percent is not None:
                     look = looks[level.arm]
                     axes.axhline(level.mean_percent, color=look.color, linestyle=look.linestyle, linewidth=1.1)
-            if config.fresh_student.mixing == "curriculum":
-                axes.axvline(config.fresh_student.synthetic_steps, color=GREY, linewidth=0.8, linestyle=DASHES[5])
+            fresh = config.fresh_student_on(dataset)
+            if fresh.mixing == "curriculum":
+                axes.axvline(fresh.synthetic_steps, color=GREY, linewidth=0.8, linestyle=DASHES[5])
             axes.set(title=f"{dataset}: pass@{k}", xlabel="student step", ylabel="test problems solved, %")
             # A little below zero: arms that solve nothing stay visible.
             axes.set_ylim(bottom=-0.02 * axes.get_ylim()[1])
@@ -89,7 +90,7 @@ def improvement(config: Config, passk: list[PasskRow]) -> Figure:
         _improvements(ours, config, rows, looks, "mean_percent", "sd_percent")
         _improvements(papers, config, rows, looks, "paper_mean_percent", "paper_sd_percent")
         ours.set_title(f"{dataset}: this run")
-        papers.set_title(_paper_name(config.report.paper_table))
+        papers.set_title(_paper_title(config, dataset))
         ours.set_ylabel(f"points over {config.arms[baseline].label}")
     legend_below(figure, [_line(config.arms[name].label, looks[name]) for name in others])
     return figure
@@ -99,8 +100,8 @@ def _improvements(
     axes: Axes, config: Config, rows: dict[tuple[str, int], PasskRow], looks: dict[str, Style], mean: str, sd: str
 ) -> None:
     baseline, drawn = config.report.baseline_arm, False
-    others = [name for name in config.arms if name != baseline]
-    for position, name in enumerate(others):
+    others = [name for name, k in rows if k == config.pass_at_k[0] and name != baseline]
+    for position, name in enumerate(others if (baseline, config.pass_at_k[0]) in rows else ()):
         points = [
             (k, getattr(rows[name, k], mean) - getattr(rows[baseline, k], mean), getattr(rows[name, k], sd) or 0.0)
             for k in config.pass_at_k
@@ -126,9 +127,12 @@ def _improvements(
     axes.set_xlabel("k")
 
 
-def _paper_name(table: str) -> str:
+def _paper_title(config: Config, dataset: str) -> str:
+    table = config.datasets[dataset].paper_table
+    if table is None:
+        return "paper"
     number = table.removeprefix("table").split("_")[0]
-    return f"paper, table {number} ({TABLE_DATASETS[table]})"
+    return f"paper, table {number} ({paper_name(config, dataset) or table.partition('_')[2]})"
 
 
 def _line(label: str, look: Style) -> Line2D:

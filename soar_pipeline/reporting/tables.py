@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from soar_pipeline.artifact_paths import TeacherRun, dataset_of
 from soar_pipeline.config import ArmConfig, Config
 from soar_pipeline.evaluation.statistics import summarise
-from soar_pipeline.reporting.paper import PaperFigures
+from soar_pipeline.reporting.paper import PaperFigures, paper_name
 
 NO_PROMOTION = "no promotion"
 Rows = list[dict[str, Any]]
@@ -105,12 +105,12 @@ def passk_rows(
         runs[row["teacher_seed"], row["student_seed"]] = row["value"]
     rows = []
     for dataset in config.datasets:
-        for name, arm in config.arms.items():
+        for name, arm in config.arms_on(dataset).items():
             status = promotion_status(arm, dataset, promotions)
             for k in config.pass_at_k:
                 runs = values.get((dataset, name, k))
                 summary = summarise(runs) if runs else None
-                paper_mean, paper_sd = paper.passk.get((arm.paper, k), (None, None))
+                paper_mean, paper_sd = paper.passk_of(config, dataset, arm, k)
                 rows.append(
                     PasskRow(
                         dataset=dataset,
@@ -122,7 +122,7 @@ def passk_rows(
                         interval_low_percent=_percent(summary and summary.low),
                         interval_high_percent=_percent(summary and summary.high),
                         interval_over=summary.interval_over if summary else "",
-                        teacher_seeds=summary.teacher_seeds if summary and arm.nested_in_teachers else 0,
+                        teacher_seeds=summary.teacher_seeds if summary and config.nested_in_teachers(name) else 0,
                         student_runs=summary.runs if summary else 0,
                         status=status,
                         paper=arm.paper or "",
@@ -135,18 +135,14 @@ def passk_rows(
 
 def promotion_status(arm: ArmConfig, dataset: str, promotions: Mapping[TeacherRun, Rows]) -> str:
     """Whether an arm that lives on promotions had any: "", "no promotion", or "1 of 4 SOAR runs had no promotion"."""
-    if not lives_on_promotions(arm):
+    if not arm.lives_on_promotions:
         return ""
-    runs = [rows for run, rows in promotions.items() if run[:2] == (dataset, arm.soar_objective)]
+    source = (arm.transfer_from or dataset, arm.soar_objective)
+    runs = [rows for run, rows in promotions.items() if run[:2] == source]
     without = sum(not rows for rows in runs)
     if without == len(runs):
         return NO_PROMOTION
     return f"{without} of {len(runs)} SOAR runs had no promotion" if without else ""
-
-
-def lives_on_promotions(arm: ArmConfig) -> bool:
-    """Whether the arm has nothing to show without a promotion: SOAR-PQ and SOAR-PS."""
-    return arm.policy == "promoted_student" or (arm.questions is not None and arm.questions.source == "promotions")
 
 
 def size_rows(
@@ -154,20 +150,23 @@ def size_rows(
 ) -> list[SizeRow]:
     """One row per dataset; only row counts are read from the files."""
     pools, trains, tests = (_row_counts(paths) for paths in (problems, train, test))
-    paper_pool, paper_train, paper_test = paper.sizes[paper.dataset]
-    return [
-        SizeRow(
-            dataset=dataset,
-            pool=pools[dataset],
-            train=trains[dataset],
-            test=tests[dataset],
-            paper_dataset=paper.dataset,
-            paper_pool=paper_pool,
-            paper_train=paper_train,
-            paper_test=paper_test,
+    rows = []
+    for dataset in config.datasets:
+        paper_dataset = paper_name(config, dataset)
+        paper_pool, paper_train, paper_test = paper.sizes.get(paper_dataset, (None, None, None))
+        rows.append(
+            SizeRow(
+                dataset=dataset,
+                pool=pools[dataset],
+                train=trains[dataset],
+                test=tests[dataset],
+                paper_dataset=paper_dataset,
+                paper_pool=paper_pool,
+                paper_train=paper_train,
+                paper_test=paper_test,
+            )
         )
-        for dataset in config.datasets
-    ]
+    return rows
 
 
 def vendi_rows(
@@ -176,14 +175,14 @@ def vendi_rows(
     """One row per dataset and arm that has questions of its own, in the config's order."""
     rows = []
     for dataset in config.datasets:
-        for name, arm in config.arms.items():
+        for name, arm in config.arms_on(dataset).items():
             if arm.questions is None:
                 continue
             sets = [row for row in diversity if (row["dataset"], row["arm"]) == (dataset, name)]
             scored = [row for row in sets if row["vendi_mean"] is not None]
             means = [row["vendi_mean"] for row in scored]
             spreads = [row["vendi_sd"] for row in scored if row["vendi_sd"] is not None]
-            paper_vendi, paper_sd = paper.vendi_of(arm.paper)
+            paper_vendi, paper_sd = paper.vendi_of(config, dataset, arm)
             rows.append(
                 VendiRow(
                     dataset=dataset,

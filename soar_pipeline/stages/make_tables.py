@@ -20,9 +20,7 @@ def make_tables(
     test: list[Path],
     steps: list[Path],
     promotions: list[Path],
-    paper_passk: Path,
-    paper_vendi: Path,
-    paper_sizes: Path,
+    paper: list[Path],
     passk_table: Path,
     sizes_table: Path,
     vendi_table: Path,
@@ -30,13 +28,13 @@ def make_tables(
 ) -> None:
     """Summarise seeds and write the four CSV files."""
     whole = config.config
-    paper = read_paper(whole, paper_passk, paper_vendi, paper_sizes)
+    figures = read_paper(whole, paper)
     promoted = {teacher_run(path): read_rows(path, PROMOTIONS) for path in promotions}
     taken = {teacher_run(path): read_rows(path, STEPS) for path in steps}
     scores = read_rows(diversity, DIVERSITY)
-    write_csv(passk_table, tables.PasskRow, tables.passk_rows(whole, read_rows(passk, PASSK), promoted, paper))
-    write_csv(sizes_table, tables.SizeRow, tables.size_rows(whole, problems, train, test, paper))
-    write_csv(vendi_table, tables.VendiRow, tables.vendi_rows(whole, scores, promoted, paper))
+    write_csv(passk_table, tables.PasskRow, tables.passk_rows(whole, read_rows(passk, PASSK), promoted, figures))
+    write_csv(sizes_table, tables.SizeRow, tables.size_rows(whole, problems, train, test, figures))
+    write_csv(vendi_table, tables.VendiRow, tables.vendi_rows(whole, scores, promoted, figures))
     write_csv(runs_table, tables.SoarRunRow, tables.soar_run_rows(whole, taken, promoted))
 
 

@@ -4,6 +4,17 @@ import re
 
 from soar_pipeline import slices
 
+PAPER_TABLES = (
+    "table1_vendi",
+    "table2_datasets",
+    "table3_hyperparameters",
+    "table4_math",
+    "table5_harp",
+    "table6_olympiadbench",
+    "table7_taxonomy",
+    "table8_multi_turn",
+    "table9_llama31_8b",
+)
 TABLES = ("passk", "sizes", "vendi", "runs")
 FIGURES = (
     "learning_curves",
@@ -59,12 +70,8 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-def fresh_student_arms():
-    return [name for name, arm in CONFIG.arms.items() if arm.policy == "fresh_student"]
-
-
-def inference_arms():
-    return [name for name, arm in CONFIG.arms.items() if arm.policy != "fresh_student"]
+def arms_with(*policies):
+    return [name for name, arm in CONFIG.arms.items() if arm.policy in policies]
 
 
 def question_arms(*sources):
@@ -86,22 +93,23 @@ def for_shards(pattern):
 
 
 def for_soar_runs(pattern):
-    seeds = range(1, CONFIG.seeds.teacher + 1)
-    return expand(
-        pattern,
-        dataset=CONFIG.datasets,
-        objective=CONFIG.objectives,
-        teacher_seed=seeds,
-    )
-
-
-def for_question_sets(pattern):
     return [
         path
-        for arm in question_arms("promotions", "teacher", "base_teacher")
+        for dataset, objective, seed in CONFIG.soar_runs()
+        for path in expand(
+            pattern, dataset=dataset, objective=objective, teacher_seed=seed
+        )
+    ]
+
+
+def for_question_sets(pattern, arms=None):
+    """One path per question set of the arms (none named: all that have questions)."""
+    return [
+        path
+        for arm in arms or [name for name, arm in CONFIG.arms.items() if arm.questions]
         for path in expand(
             pattern,
-            dataset=CONFIG.datasets,
+            dataset=CONFIG.datasets_of(arm),
             arm=arm,
             teacher_seed=CONFIG.teacher_seeds(arm),
         )
@@ -115,7 +123,7 @@ def for_students(pattern, arms):
         for arm in arms
         for path in expand(
             pattern,
-            dataset=CONFIG.datasets,
+            dataset=CONFIG.datasets_of(arm),
             arm=arm,
             teacher_seed=CONFIG.teacher_seeds(arm),
             student_seed=CONFIG.student_seeds(arm),
@@ -125,17 +133,32 @@ def for_students(pattern, arms):
 
 def soar_run_of(wildcards, name):
     """A file or folder of the SOAR run that an arm builds on."""
-    objective = CONFIG.arms[wildcards.arm].soar_objective
-    return (
-        f"<run>/{wildcards.dataset}/soar/{objective}/t{wildcards.teacher_seed}/{name}"
-    )
+    arm = CONFIG.arms[wildcards.arm]
+    dataset = arm.transfer_from or wildcards.dataset
+    return f"<run>/{dataset}/soar/{arm.soar_objective}/t{wildcards.teacher_seed}/{name}"
+
+
+def base_model_of(wildcards):
+    return f"<run>/models/{CONFIG.datasets[wildcards.dataset].model}"
+
+
+def model_folder(wildcards):
+    """What a base model is made from, where that is a folder here."""
+    model = CONFIG.models[wildcards.model]
+    return model.path if model.source == "folder" else []
+
+
+def pool_file(wildcards):
+    """The local file of a pool, if it has one."""
+    pools = CONFIG.pools | CONFIG.datasets
+    return pools[wildcards.pool].path or []
 
 
 def policy_of(wildcards):
     """The model that writes an arm's questions, or that answers in an inference arm."""
     arm = CONFIG.arms[wildcards.arm]
     if arm.soar_objective is None:
-        return "<run>/base_model"
+        return base_model_of(wildcards)
     return soar_run_of(
         wildcards, "student" if arm.policy == "promoted_student" else "teacher"
     )
@@ -145,6 +168,20 @@ def promotions_of(wildcards):
     """What says whether there is a promoted student; nothing for the other policies."""
     promoted = CONFIG.arms[wildcards.arm].policy == "promoted_student"
     return soar_run_of(wildcards, "promotions.parquet") if promoted else []
+
+
+def student_run_of(wildcards, name):
+    """A file of the training that an arm's evaluation is selected from."""
+    seeds = f"t{wildcards.teacher_seed}-s{wildcards.student_seed}"
+    if CONFIG.arms[wildcards.arm].policy == "serl":
+        return f"<run>/{wildcards.dataset}/serl/s{wildcards.student_seed}/{name}"
+    return f"<run>/{wildcards.dataset}/students/{wildcards.arm}/{seeds}/{name}"
+
+
+def judged_of(wildcards, folder):
+    """The questions, or their verdicts, that a judged arm chooses from."""
+    arm = CONFIG.arms[wildcards.arm].questions.arm
+    return f"<run>/{wildcards.dataset}/{folder}/{arm}/t{wildcards.teacher_seed}.parquet"
 
 
 def questions_of(wildcards):

@@ -1,7 +1,7 @@
 rule select_evaluation:
     input:
-        curve="<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/curve.parquet",
-        attempts="<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/test_attempts.parquet",
+        curve=lambda wildcards: student_run_of(wildcards, "curve.parquet"),
+        attempts=lambda wildcards: student_run_of(wildcards, "test_attempts.parquet"),
     output:
         evaluation="<run>/{dataset}/evaluation/{arm}/t{teacher_seed}-s{student_seed}.parquet",
     log:
@@ -9,14 +9,14 @@ rule select_evaluation:
     benchmark:
         "<benchmarks>/select_evaluation/{dataset}-{arm}-t{teacher_seed}-s{student_seed}.tsv"
     wildcard_constraints:
-        arm=one_of(fresh_student_arms()),
+        arm=one_of(arms_with("fresh_student", "serl")),
     conda:
         "../../environment.yml"
     threads: threads_of("select_evaluation")
     resources:
         **resources_of("select_evaluation"),
     params:
-        slice=slice_of(slices.SelectionSlice),
+        slice=slice_of(slices.SelectionSlice, "dataset", "arm"),
     shell:
         "python -m soar_pipeline.stages.select_evaluation --config {params.slice:q} --log {log:q}"
         " --curve {input.curve:q} --attempts {input.attempts:q} --evaluation {output.evaluation:q}"
@@ -34,14 +34,14 @@ rule evaluate_policy:
     benchmark:
         "<benchmarks>/evaluate_policy/{dataset}-{arm}-t{teacher_seed}-s{student_seed}.tsv"
     wildcard_constraints:
-        arm=one_of(inference_arms()),
+        arm=one_of(arms_with("base", "promoted_student", "teacher")),
     conda:
         "../../environment.yml"
     threads: threads_of("evaluate_policy")
     resources:
         **resources_of("evaluate_policy"),
     params:
-        slice=slice_of(slices.InferenceSlice),
+        slice=slice_of(slices.InferenceSlice, "dataset"),
     shell:
         "python -m soar_pipeline.stages.evaluate_policy --config {params.slice:q} --log {log:q}"
         " --policy {input.policy:q} --test {input.test:q} --promotions {input.promotions:q}"

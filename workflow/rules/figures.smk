@@ -4,7 +4,7 @@ rule draw_figures:
         vendi_table="<run>/tables/vendi.csv",
         curves=for_students(
             "<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/curve.parquet",
-            arms=fresh_student_arms(),
+            arms=arms_with("fresh_student"),
         ),
         steps=for_soar_runs(
             "<run>/{dataset}/soar/{objective}/t{teacher_seed}/steps.parquet"

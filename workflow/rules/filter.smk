@@ -1,6 +1,6 @@
 rule sample_attempts:
     input:
-        base_model="<run>/base_model",
+        base_model=base_model_of,
         problems="<run>/{dataset}/problems.parquet",
     output:
         attempts="<run>/{dataset}/attempts/{shard}.parquet",
@@ -14,7 +14,7 @@ rule sample_attempts:
     resources:
         **resources_of("sample_attempts"),
     params:
-        slice=slice_of(slices.AttemptsSlice),
+        slice=slice_of(slices.AttemptsSlice, "dataset"),
     shell:
         "python -m soar_pipeline.stages.sample_attempts --config {params.slice:q} --log {log:q}"
         " --base-model {input.base_model:q} --problems {input.problems:q} --shard {wildcards.shard}"

@@ -1,19 +1,19 @@
 rule load_problems:
     input:
-        lambda wildcards: CONFIG.datasets[wildcards.dataset].path or [],
+        pool_file,
     output:
-        problems="<run>/{dataset}/problems.parquet",
+        problems="<run>/{pool}/problems.parquet",
     log:
-        "<logs>/load_problems/{dataset}.log",
+        "<logs>/load_problems/{pool}.log",
     benchmark:
-        "<benchmarks>/load_problems/{dataset}.tsv"
+        "<benchmarks>/load_problems/{pool}.tsv"
     conda:
         "../../environment.yml"
     threads: threads_of("load_problems")
     resources:
         **resources_of("load_problems"),
     params:
-        slice=slice_of(slices.ProblemsSlice, "dataset"),
+        slice=slice_of(slices.ProblemsSlice, "pool"),
     shell:
         "python -m soar_pipeline.stages.load_problems --config {params.slice:q} --log {log:q}"
         " --problems {output.problems:q}"

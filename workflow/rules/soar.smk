@@ -1,6 +1,6 @@
 rule train_soar:
     input:
-        base_model="<run>/base_model",
+        base_model=base_model_of,
         train="<run>/{dataset}/train.parquet",
     output:
         steps="<run>/{dataset}/soar/{objective}/t{teacher_seed}/steps.parquet",
@@ -21,7 +21,7 @@ rule train_soar:
     resources:
         **resources_of("train_soar"),
     params:
-        slice=slice_of(slices.SoarSlice, "objective"),
+        slice=slice_of(slices.SoarSlice, "dataset", "objective"),
         # No output: Snakemake deletes the outputs of a failed job, and this is what the next one resumes from.
         state=beside("state", of="steps"),
     shell:

@@ -9,14 +9,14 @@ rule write_schedule:
     benchmark:
         "<benchmarks>/write_schedule/{dataset}-{arm}-t{teacher_seed}-s{student_seed}.tsv"
     wildcard_constraints:
-        arm=one_of(fresh_student_arms()),
+        arm=one_of(arms_with("fresh_student")),
     conda:
         "../../environment.yml"
     threads: threads_of("write_schedule")
     resources:
         **resources_of("write_schedule"),
     params:
-        slice=slice_of(slices.ScheduleSlice, "arm"),
+        slice=slice_of(slices.ScheduleSlice, "dataset", "arm"),
     shell:
         "python -m soar_pipeline.stages.write_schedule --config {params.slice:q} --log {log:q}"
         " --train {input.train:q} --questions {input.questions:q} --student-seed {wildcards.student_seed}"
@@ -25,7 +25,7 @@ rule write_schedule:
 
 rule train_fresh_student:
     input:
-        base_model="<run>/base_model",
+        base_model=base_model_of,
         schedule="<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/schedule.parquet",
         test="<run>/{dataset}/test.parquet",
     output:
@@ -39,14 +39,14 @@ rule train_fresh_student:
     benchmark:
         "<benchmarks>/train_fresh_student/{dataset}-{arm}-t{teacher_seed}-s{student_seed}.tsv"
     wildcard_constraints:
-        arm=one_of(fresh_student_arms()),
+        arm=one_of(arms_with("fresh_student")),
     conda:
         "../../environment.yml"
     threads: threads_of("train_fresh_student")
     resources:
         **resources_of("train_fresh_student"),
     params:
-        slice=slice_of(slices.FreshStudentSlice, "arm"),
+        slice=slice_of(slices.FreshStudentSlice, "dataset", "arm"),
         # No output, see train_soar.
         state=beside("state", of="curve"),
     shell:

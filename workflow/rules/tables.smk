@@ -11,9 +11,7 @@ rule make_tables:
         promotions=for_soar_runs(
             "<run>/{dataset}/soar/{objective}/t{teacher_seed}/promotions.parquet"
         ),
-        paper_passk=shipped(f"resources/paper/{CONFIG.report.paper_table}.csv"),
-        paper_vendi=shipped("resources/paper/table1_vendi.csv"),
-        paper_sizes=shipped("resources/paper/table2_datasets.csv"),
+        paper=[shipped(f"resources/paper/{name}.csv") for name in PAPER_TABLES],
     output:
         passk_table=report(
             "<run>/tables/passk.csv", caption="../report/passk.rst", category="Tables"
@@ -42,7 +40,6 @@ rule make_tables:
         "python -m soar_pipeline.stages.make_tables --config {params.slice:q} --log {log:q}"
         " --passk {input.passk:q} --diversity {input.diversity:q} --problems {input.problems:q}"
         " --train {input.train:q} --test {input.test:q} --steps {input.steps:q} --promotions {input.promotions:q}"
-        " --paper-passk {input.paper_passk:q} --paper-vendi {input.paper_vendi:q}"
-        " --paper-sizes {input.paper_sizes:q}"
+        " --paper {input.paper:q}"
         " --passk-table {output.passk_table:q} --sizes-table {output.sizes_table:q}"
         " --vendi-table {output.vendi_table:q} --runs-table {output.runs_table:q}"
