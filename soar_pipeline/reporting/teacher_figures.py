@@ -29,7 +29,7 @@ Steps = Mapping[TeacherRun, list[dict[str, Any]]]
 def teacher_reward(config: Config, steps: Steps) -> Figure:
     """Mean reward of every outer step (dots), its moving average (line), promotions, and tau."""
 
-    def draw(axes: Axes, objective: str, rows: list[dict[str, Any]], look: Style) -> None:
+    def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
         signal = [row for row in rows if row["signal"]]
         silent = [row for row in rows if not row["signal"]]
         for points, face in ((signal, look.color), (silent, "none")):
@@ -47,8 +47,10 @@ def teacher_reward(config: Config, steps: Steps) -> Figure:
         average = [np.nan if row["moving_average"] is None else row["moving_average"] for row in rows]
         axes.plot([row["outer_step"] for row in rows], average, color=look.color, linestyle=look.linestyle)
         _mark_promotions(axes, rows, "mean_reward", look)
-        if config.objectives[objective].promotion:
-            axes.axhline(config.soar_of(objective).promotion_threshold, color=GREY, linestyle=":", linewidth=1)
+        if config.objectives[run.name].promotion:
+            axes.axhline(
+                config.soar_of(run.dataset, run.name).promotion_threshold, color=GREY, linestyle=":", linewidth=1
+            )
 
     figure = _per_objective(config, steps, draw, "mean reward of the step")
     seeds = sorted({run.teacher_seed for run in steps})
@@ -62,7 +64,7 @@ def teacher_reward(config: Config, steps: Steps) -> Figure:
 def baseline_accuracy(config: Config, steps: Steps) -> Figure:
     """Greedy accuracy of the baseline student on train, stage by stage."""
 
-    def draw(axes: Axes, objective: str, rows: list[dict[str, Any]], look: Style) -> None:
+    def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
         accuracy = [100.0 * row["baseline_train_accuracy"] for row in rows]
         numbers = [row["outer_step"] for row in rows]
         axes.step(numbers, accuracy, where="post", color=look.color, linestyle=look.linestyle)
@@ -135,7 +137,7 @@ def diversity(config: Config, steps: Steps, vendi: list[VendiRow]) -> Figure:
 def _per_objective(
     config: Config,
     steps: Steps,
-    draw: Callable[[Axes, str, list[dict[str, Any]], Style], None],
+    draw: Callable[[Axes, TeacherRun, list[dict[str, Any]], Style], None],
     ylabel: str,
 ) -> Figure:
     """One row per dataset, one column per objective; `draw` is called once per SOAR run with its look."""
@@ -146,7 +148,7 @@ def _per_objective(
         axes = grid[row][column]
         runs = {run: rows for run, rows in sorted(steps.items()) if run[:2] == (dataset, objective) and rows}
         for run, rows in runs.items():
-            draw(axes, objective, rows, looks[str(run.teacher_seed)])
+            draw(axes, run, rows, looks[str(run.teacher_seed)])
         axes.set(title=_title(config, dataset, objective), xlabel="outer step", ylabel="" if column else ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not runs:
