@@ -75,11 +75,11 @@ def arms_with(*policies):
 
 
 def question_arms(*sources):
-    """Arms whose extra questions come from one of the sources."""
+    """Arms whose extra questions come from one of the sources (none named: from any)."""
     return [
         name
         for name, arm in CONFIG.arms.items()
-        if arm.questions and arm.questions.source in sources
+        if arm.questions and (not sources or arm.questions.source in sources)
     ]
 
 
@@ -102,11 +102,10 @@ def for_soar_runs(pattern):
     ]
 
 
-def for_question_sets(pattern, arms=None):
-    """One path per question set of the arms (none named: all that have questions)."""
+def for_question_sets(pattern, arms):
     return [
         path
-        for arm in arms or [name for name, arm in CONFIG.arms.items() if arm.questions]
+        for arm in arms
         for path in expand(
             pattern,
             dataset=CONFIG.datasets_of(arm),
