@@ -71,12 +71,13 @@ def digests(folder: Path, names: list[str]) -> dict[str, str]:
     return {name: digest(folder / name) for name in names}
 
 
-def test_a_killed_soar_run_resumes_bit_identically(config, base_model, hard_problems, tmp_path):
+@pytest.mark.parametrize("objective", ["grounded", "multi_turn"])
+def test_a_killed_soar_run_resumes_bit_identically(objective, config, base_model, hard_problems, tmp_path):
     def command(folder: Path) -> list[str]:
         files = {name: folder / f"{name}.parquet" for name in ("steps", "questions", "students", "promotions")}
         return stage(
             "train_soar",
-            SoarSlice.of(config, "shuffles", "grounded").model_dump_json(),
+            SoarSlice.of(config, "shuffles", objective).model_dump_json(),
             {
                 "base-model": base_model,
                 "train": hard_problems,

@@ -1,0 +1,125 @@
+"""A teacher that writes the question first and then its answer, with no filter (spec section 3)."""
+
+import pytest
+
+from soar_pipeline.config import ConfigError, GenerationConfig, GradingConfig, StudentConfig
+from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.grading.reward import student_reward
+from soar_pipeline.models.policy import PromptFormat, load_policy
+from soar_pipeline.problems import digit_shuffles
+from soar_pipeline.slices import Prompts
+from soar_pipeline.soar.questions import TwoTurnWriter, acceptance_rate, check_teacher_context, question_writer
+
+ONE_TURN = Prompts(student="<student>{question}<answer_here>", teacher="<teacher>")
+GENERATION = GenerationConfig(teacher_max_new_tokens=120, batch_size=64)
+TWO_TURNS = ONE_TURN.model_copy(update={"teacher_answer": "<teacher><question>{question}</question>"})
+
+
+def two_turn_prompts(policy) -> PromptFormat:
+    return PromptFormat(TWO_TURNS, False, policy.tokenizer)
+
+
+def test_two_turns_end_with_their_tags_and_the_second_is_asked_with_the_first(base_model):
+    policy = load_policy(base_model, "float32")
+    prompts = two_turn_prompts(policy)
+    with Grader(GradingConfig()) as grader:
+        writer = question_writer(
+            TransformersGenerator(policy, 64), grader, prompts, GENERATION, max_draws_per_question=1
+        )
+        drawn = writer.write(64, seed=1)
+    # Nothing is refused, though the base model closes about one question in ten with no tag at all.
+    assert len(drawn) == 64
+    assert acceptance_rate(drawn) == 1.0
+    closed = [item for item in drawn if item.turns[0].completion.text.endswith("</question>")]
+    assert 40 < len(closed) < 64
+    for item in drawn:
+        asked, answered = item.turns
+        assert asked.prompt == "<teacher>"
+        assert answered.prompt == f"<teacher><question>{item.question}</question>"
+        for turn in item.turns:
+            completion = turn.completion
+            assert completion.tokens == len(completion.token_ids)
+            assert policy.tokenizer.decode(completion.token_ids, skip_special_tokens=True) == completion.text
+        assert item.text == f"{asked.completion.text}\n\n{answered.completion.text}"
+    for item in closed:
+        assert item.turns[0].completion.text == f"<question>{item.question}</question>"
+        assert policy.tokenizer.eos_token_id not in item.turns[0].completion.token_ids
+    problems = [digit_shuffles.parse(item.question) for item in drawn]
+    right = sum(
+        problem is not None and problem.answer == item.answer for item, problem in zip(drawn, problems, strict=True)
+    )
+    assert right > 32
+
+
+class ScriptedTurns:
+    """Writes the questions first, then the answers; remembers what it was asked with."""
+
+    def __init__(self, tokenizer, questions: list[str], answers: list[str]):
+        self.tokenizer, self.turns, self.prompts = tokenizer, [questions, answers], []
+
+    def sample(self, prompts, *, samples, max_new_tokens, temperature, seed):
+        self.prompts.append(prompts)
+        ids = [tuple(self.tokenizer(text)["input_ids"]) for text in self.turns.pop(0)]
+        assert samples == 1
+        return [[Completion(self.tokenizer.decode(row), len(row), False, row)] for row in ids]
+
+
+class AsciiTokenizer:
+    """One token per character."""
+
+    chat_template = None
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [ord(character) for character in text]}
+
+    def decode(self, ids, skip_special_tokens=False) -> str:
+        return "".join(map(chr, ids))
+
+
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [
+        ("Here: <question> What is 1+1? </question> Its answer is 2. <question>3</question>", "What is 1+1?"),
+        ("What is 1+1?", "What is 1+1?"),
+        ("What is 1+1?</question>", "What is 1+1?"),
+        ("<question>What is 1+1?", "What is 1+1?"),
+        ("<question></question>", ""),
+        ("What\x00 is {question}?", "What is {question}?"),
+    ],
+)
+def test_any_first_turn_is_a_question(written, question):
+    teacher = ScriptedTurns(AsciiTokenizer(), [written], ["\\boxed{2}"])
+    (item,) = TwoTurnWriter(teacher, PromptFormat(TWO_TURNS, False, teacher.tokenizer), GENERATION).write(1, seed=0)
+    assert item.question == question
+    assert teacher.prompts == [["<teacher>"], [f"<teacher><question>{question}</question>"]]
+
+
+@pytest.mark.parametrize(
+    ("written", "answer"),
+    [
+        ("So \\boxed{1}, no: <answer>\\boxed{2}</answer> and then \\boxed{3}", "2"),
+        ("It is \\boxed{x\x07+1}", "x+1"),
+        ("<answer>two apples</answer>", "two apples"),
+        ("I cannot say.", "I cannot say."),
+        ("\\boxed{}", ""),
+        ("", ""),
+    ],
+)
+def test_any_second_turn_is_an_answer_and_no_student_crashes_on_it(written, answer):
+    teacher = ScriptedTurns(AsciiTokenizer(), ["What is it?"], [written])
+    (item,) = TwoTurnWriter(teacher, PromptFormat(TWO_TURNS, False, teacher.tokenizer), GENERATION).write(1, seed=0)
+    assert item.answer == answer
+    with Grader(GradingConfig()) as grader:
+        (grade,) = grader.grade([(item.answer, "The final answer is: \\boxed{7}")])
+    assert student_reward("\\boxed{7}", item.answer, grade, StudentConfig()) == 10
+
+
+def test_the_second_turns_prompt_must_leave_room_for_a_question(base_model):
+    policy = load_policy(base_model, "float32")
+    check_teacher_context(policy, two_turn_prompts(policy), GENERATION)
+    long = GENERATION.model_copy(update={"teacher_max_new_tokens": 128})
+    check_teacher_context(policy, PromptFormat(ONE_TURN, False, policy.tokenizer), long)
+    with pytest.raises(ConfigError, match=r"prompt for the answer.* 256"):
+        check_teacher_context(policy, two_turn_prompts(policy), long)
