@@ -2,15 +2,18 @@
 
 import pytest
 
-from soar_pipeline.config import ConfigError, GenerationConfig, GradingConfig, StudentConfig
+from soar_pipeline.artifacts import QUESTIONS, read_rows
+from soar_pipeline.config import Config, ConfigError, GenerationConfig, GradingConfig, StudentConfig, load
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
+from soar_pipeline.located import located
 from soar_pipeline.models.policy import PromptFormat, load_policy
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import Prompts
+from soar_pipeline.slices import AttemptsSlice, Prompts, QuestionSamplingSlice, SoarSlice
 from soar_pipeline.soar.questions import TwoTurnWriter, acceptance_rate, check_teacher_context, question_writer
+from soar_pipeline.stages.sample_questions import sample_questions
 
 ONE_TURN = Prompts(student="<student>{question}<answer_here>", teacher="<teacher>")
 GENERATION = GenerationConfig(teacher_max_new_tokens=120, batch_size=64)
@@ -123,3 +126,35 @@ def test_the_second_turns_prompt_must_leave_room_for_a_question(base_model):
     check_teacher_context(policy, PromptFormat(ONE_TURN, False, policy.tokenizer), long)
     with pytest.raises(ConfigError, match=r"prompt for the answer.* 256"):
         check_teacher_context(policy, two_turn_prompts(policy), long)
+
+
+@pytest.fixture(scope="module")
+def config(project) -> Config:
+    return located(load(project / "config" / "smoke.yaml"), "smoke.yaml", project)
+
+
+def test_an_objective_of_two_turns_has_prompts_of_its_own(config):
+    assert SoarSlice.of(config, "shuffles", "grounded").sampling.prompts == ONE_TURN
+    assert SoarSlice.of(config, "shuffles", "multi_turn").sampling.prompts == TWO_TURNS
+    assert QuestionSamplingSlice.of(config, "shuffles", "multi_turn_t").sampling.prompts == TWO_TURNS
+    assert QuestionSamplingSlice.of(config, "shuffles", "base_t").sampling.prompts == ONE_TURN
+    assert AttemptsSlice.of(config, "shuffles").sampling.prompts == ONE_TURN
+
+
+def test_an_answer_prompt_without_the_question_is_refused_where_it_is_used(config):
+    prompts = config.prompts.model_copy(update={"teacher_answer": config.prompts.teacher_question})
+    wrong = config.model_copy(update={"prompts": prompts})
+    SoarSlice.of(wrong, "shuffles", "grounded")
+    with pytest.raises(ConfigError, match=r"prompts\.teacher_answer: .* must hold \{question\} exactly once"):
+        SoarSlice.of(wrong, "shuffles", "multi_turn")
+
+
+def test_questions_of_a_trained_two_turn_teacher_are_sampled_in_two_turns(config, base_model, tmp_path):
+    sample_questions(
+        QuestionSamplingSlice.of(config, "shuffles", "multi_turn_t"), base_model, 3, tmp_path / "questions.parquet"
+    )
+    rows = read_rows(tmp_path / "questions.parquet", QUESTIONS)
+    assert len(rows) == 8
+    assert {row["rejected_before"] for row in rows} == {0}
+    assert all("\n\n" in row["completion"] for row in rows)
+    assert any(row["completion"].startswith(f"<question>{row['question']}</question>\n\n") for row in rows)
