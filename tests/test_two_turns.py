@@ -9,11 +9,13 @@ from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.located import located
-from soar_pipeline.models.policy import PromptFormat, load_policy
+from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import AttemptsSlice, Prompts, QuestionSamplingSlice, SoarSlice
+from soar_pipeline.slices import AttemptsSlice, Prompts, QuestionSamplingSlice, SoarSlice, prompt_texts
 from soar_pipeline.soar.questions import TwoTurnWriter, acceptance_rate, check_teacher_context, question_writer
 from soar_pipeline.stages.sample_questions import sample_questions
+from soar_pipeline.training.schedules import Question, constant_schedule
+from soar_pipeline.training.student import StudentTrainer
 
 ONE_TURN = Prompts(student="<student>{question}<answer_here>", teacher="<teacher>")
 GENERATION = GenerationConfig(teacher_max_new_tokens=120, batch_size=64)
@@ -119,6 +121,30 @@ def test_any_second_turn_is_an_answer_and_no_student_crashes_on_it(written, answ
     assert student_reward("\\boxed{7}", item.answer, grade, StudentConfig()) == 10
 
 
+def test_a_student_trains_on_whatever_two_turns_may_leave(base_model):
+    prose, tower = "well, " * 200, "9^{9^{9^{9^{9}}}}"
+    pairs = [
+        ("", ""),
+        ("", "123456"),
+        ("</question>", "I cannot say."),
+        (prose, prose),
+        ("482917aL", tower),
+        ("9", "}{"),
+    ]
+    questions = [Question(str(i), *pair) for i, pair in enumerate(pairs)]
+    policy = load_policy(base_model, "float32")
+    config = StudentConfig(learning_rate=1e-3, batch_size=2, group_size=4)
+    generation = GENERATION.model_copy(update={"student_max_new_tokens": 30})
+    with Grader(GradingConfig(timeout_seconds=1)) as grader:
+        trainer = StudentTrainer(policy, PromptFormat(TWO_TURNS, False, policy.tokenizer), grader, config, generation)
+        base = copy_weights(policy.model)
+        metrics = trainer.train(
+            constant_schedule(questions, steps=3, batch_size=2, seed=0), 0, start=base, reference=base
+        )
+    assert [step.step for step in metrics] == [1, 2, 3]
+    assert all(bool(value.isfinite().all()) for value in copy_weights(policy.model).values())
+
+
 def test_the_second_turns_prompt_must_leave_room_for_a_question(base_model):
     policy = load_policy(base_model, "float32")
     check_teacher_context(policy, two_turn_prompts(policy), GENERATION)
@@ -139,6 +165,15 @@ def test_an_objective_of_two_turns_has_prompts_of_its_own(config):
     assert QuestionSamplingSlice.of(config, "shuffles", "multi_turn_t").sampling.prompts == TWO_TURNS
     assert QuestionSamplingSlice.of(config, "shuffles", "base_t").sampling.prompts == ONE_TURN
     assert AttemptsSlice.of(config, "shuffles").sampling.prompts == ONE_TURN
+
+
+def test_the_prompts_for_real_models_ask_for_one_tagged_text_each(project):
+    prompts = prompt_texts(located(load(project / "config" / "paper.yaml"), "paper.yaml", project), turns=2)
+    assert prompts.teacher.count("<question>") == prompts.teacher.count("</question>") == 1
+    assert "answer>" not in prompts.teacher
+    assert r"<answer>\boxed{" in prompts.teacher_answer
+    assert prompts.teacher.endswith("Assistant:")
+    assert prompts.teacher_answer.endswith("Assistant:")
 
 
 def test_an_answer_prompt_without_the_question_is_refused_where_it_is_used(config):
