@@ -3,7 +3,7 @@
 import pytest
 
 from soar_pipeline.artifacts import QUESTIONS, read_rows
-from soar_pipeline.config import Config, ConfigError, GenerationConfig, GradingConfig, StudentConfig, load
+from soar_pipeline.config import Config, ConfigError, GenerationConfig, GradingConfig, PromptConfig, StudentConfig, load
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
@@ -167,8 +167,9 @@ def test_an_objective_of_two_turns_has_prompts_of_its_own(config):
     assert AttemptsSlice.of(config, "shuffles").sampling.prompts == ONE_TURN
 
 
-def test_the_prompts_for_real_models_ask_for_one_tagged_text_each(project):
-    prompts = prompt_texts(located(load(project / "config" / "paper.yaml"), "paper.yaml", project), turns=2)
+def test_the_prompts_for_real_models_ask_for_one_tagged_text_each(config, project):
+    shipped = located(config.model_copy(update={"prompts": PromptConfig()}), "defaults", project)
+    prompts = prompt_texts(shipped, turns=2)
     assert prompts.teacher.count("<question>") == prompts.teacher.count("</question>") == 1
     assert "answer>" not in prompts.teacher
     assert r"<answer>\boxed{" in prompts.teacher_answer
