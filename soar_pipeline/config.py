@@ -49,7 +49,7 @@ class ModelConfig(Section):
 
 
 class PromptConfig(Section):
-    """Prompt files; both are text files whose whole content is the prompt."""
+    """Prompt files: text files whose whole content is the prompt."""
 
     student: str = Field(
         "resources/prompts/student.txt",
@@ -63,6 +63,15 @@ class PromptConfig(Section):
         "resources/prompts/judge.txt",
         description="file of the taxonomy judge's prompt; holds `{question}` and `{answer}` exactly once, between "
         "`{boundary}`s [taxonomy]",
+    )
+    teacher_question: str = Field(
+        "resources/prompts/teacher_question.txt",
+        description="two turns: file of the first prompt, which asks for a question alone [multi-turn]",
+    )
+    teacher_answer: str = Field(
+        "resources/prompts/teacher_answer.txt",
+        description="two turns: file of the second prompt, which asks for the answer; holds `{question}` exactly once "
+        "[multi-turn]",
     )
 
 
@@ -226,6 +235,11 @@ class ObjectiveConfig(Section):
     )
     promotion: bool = Field(
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
+    )
+    turns: Literal[1, 2] = Field(
+        1,
+        description="how the teacher writes. 1: question and answer in one completion, filtered by form; 2: the "
+        "question first, then its answer, no filter [multi-turn]",
     )
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
     teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")
