@@ -16,12 +16,6 @@ def shuffle_problems(dataset: DatasetConfig) -> list[Problem]:
     except ValueError as error:
         raise ConfigError(f"difficulties: {error}") from None
     return [
-        {
-            "problem_id": f"shuffle-{i:05d}",
-            "question": shuffle.question,
-            "answer": shuffle.answer,
-            "subject": "digit shuffles",
-            "level": f"d{shuffle.difficulty}",
-        }
+        Problem(f"shuffle-{i:05d}", shuffle.question, shuffle.answer, "digit shuffles", f"d{shuffle.difficulty}")
         for i, shuffle in enumerate(shuffles)
     ]
