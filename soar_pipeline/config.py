@@ -64,6 +64,16 @@ class PromptConfig(Section):
         description="file of the taxonomy judge's prompt; holds `{question}` and `{answer}` exactly once, between "
         "`{boundary}`s [taxonomy]",
     )
+    serl: str = Field(
+        "resources/prompts/serl.txt",
+        description="file of the prompt by which SeRL writes questions; holds `{questions}`, the list to be continued, "
+        "exactly once [baselines: SeRL]",
+    )
+    serl_rollout: str = Field(
+        "resources/prompts/serl_rollout.txt",
+        description="file of the prompt by which SeRL answers its questions; holds `{question}` exactly once "
+        "[baselines: SeRL, the bare question]",
+    )
 
 
 class PoolConfig(Section):
@@ -375,6 +385,84 @@ class FreshStudentConfig(Section):
     checkpoint: CheckpointRule = CheckpointRule()
 
 
+class SerlConfig(RLOOConfig):
+    """The SeRL baseline: self-play from the hard train problems. A step is one update on one full batch of groups."""
+
+    faithful: bool = Field(
+        True,
+        description="keep what the released code does against its own paper: all letters of a question but the first "
+        "made small, the unnumbered first item of a list lost; off: both mended [baselines: SeRL]",
+    )
+    style: Literal["numbered_list", "teacher_prompt"] = Field(
+        "numbered_list",
+        description="how questions are asked for. numbered_list: a list of examples to be continued; teacher_prompt: by "
+        "the teacher's prompt, for a model that cannot continue a list [baselines: SeRL, the list]",
+    )
+    chat_template: bool = Field(
+        True, description="numbered_list: wrap the prompt in the tokenizer's chat template [baselines: SeRL]"
+    )
+    steps: int = Field(100, ge=1, description="steps, each of `questions` · `samples` / `batch_size` optimizer steps")
+    evaluate_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (50, 100), min_length=1, description="steps after which test is attempted [baselines: SeRL]"
+    )
+    checkpoint_every: int = Field(10, ge=1, description="steps between checkpoints; what is lost by a kill is redone")
+    questions: int = Field(16, ge=1, description="questions rolled out at a time, and kept groups of a step [SeRL]")
+    samples: int = Field(16, ge=2, description="completions per question [SeRL]")
+    batch_size: int = Field(16, ge=1, description="completions per optimizer step [SeRL]")
+    prompts_per_round: int = Field(4, ge=1, description="prompts for questions sampled together, once each [SeRL]")
+    max_rounds: int = Field(
+        64, ge=1, description="give up where so many rounds of prompts do not fill a pool of `questions`"
+    )
+    max_rollouts: int = Field(
+        64, ge=1, description="give up where so many rollouts do not give one step its `questions` kept groups"
+    )
+    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [SeRL]")
+    generated_examples: int = Field(
+        2, ge=0, description="numbered_list: how many of them, at most, are earlier questions that were kept [SeRL]"
+    )
+    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [SeRL]")
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [SeRL]")
+    presence_penalty: float = Field(
+        2.0, ge=0, description="of questions: taken from the logits of tokens already written [SeRL]"
+    )
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [SeRL]")
+    min_words: int = Field(4, ge=1, description="fewest words of a question [SeRL]")
+    max_words: int = Field(150, ge=1, description="most words of a question [SeRL]")
+    max_overlap: float = Field(
+        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [SeRL]"
+    )
+    difficulty: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = Field(
+        (0.2, 0.8), description="a group is kept if the share of its majority lies within [SeRL]"
+    )
+    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [SeRL]")
+    kl_coefficient: float = Field(0.001, ge=0, description="weight of the KL to the base model in the reward [SeRL]")
+    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [SeRL: 3 % of 2000]")
+    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [SeRL]")
+    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [SeRL]")
+    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [SeRL: its framework]")
+    clip: float = Field(0.2, gt=0, description="largest change of a completion's probability ratio from 1 [SeRL]")
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Optimizer steps per step."""
+        return self.questions * self.samples // self.batch_size
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if list(self.evaluate_at) != sorted(set(self.evaluate_at)) or self.evaluate_at[-1] > self.steps:
+            raise ValueError("`evaluate_at` must rise and end within `steps`")
+        if self.questions * self.samples % self.batch_size:
+            raise ValueError("`batch_size` must divide `questions` · `samples`")
+        if self.min_words > self.max_words:
+            raise ValueError("`min_words` is more than `max_words`")
+        if self.difficulty[0] > self.difficulty[1]:
+            raise ValueError("`difficulty` must be a lower and an upper bound")
+        if self.generated_examples > self.examples:
+            raise ValueError("`generated_examples` is more than `examples`")
+        _check_micro_batch(self, self.batch_size, "serl")
+        return self
+
+
 class EvaluationConfig(Section):
     """pass@k on test, k in {1, 4, 8, 16, 32}."""
 
@@ -518,6 +606,7 @@ class Config(Section):
     objectives: dict[Name, ObjectiveConfig] = {}
     arms: dict[Name, ArmConfig] = Field(min_length=1)
     fresh_student: FreshStudentConfig = FreshStudentConfig()
+    serl: SerlConfig = SerlConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     seeds: SeedConfig = SeedConfig()
     diversity: DiversityConfig = DiversityConfig()
