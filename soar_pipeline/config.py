@@ -395,8 +395,8 @@ class SerlConfig(RLOOConfig):
     )
     style: Literal["numbered_list", "teacher_prompt"] = Field(
         "numbered_list",
-        description="how questions are asked for. numbered_list: a list of examples to be continued; teacher_prompt: by "
-        "the teacher's prompt, for a model that cannot continue a list [baselines: SeRL, the list]",
+        description="how questions are asked for. numbered_list: a list of examples to be continued; teacher_prompt: "
+        "by the teacher's prompt, for a model that cannot continue a list [baselines: SeRL, the list]",
     )
     chat_template: bool = Field(
         True, description="numbered_list: wrap the prompt in the tokenizer's chat template [baselines: SeRL]"
@@ -406,41 +406,52 @@ class SerlConfig(RLOOConfig):
         (50, 100), min_length=1, description="steps after which test is attempted [baselines: SeRL]"
     )
     checkpoint_every: int = Field(10, ge=1, description="steps between checkpoints; what is lost by a kill is redone")
-    questions: int = Field(16, ge=1, description="questions rolled out at a time, and kept groups of a step [SeRL]")
-    samples: int = Field(16, ge=2, description="completions per question [SeRL]")
-    batch_size: int = Field(16, ge=1, description="completions per optimizer step [SeRL]")
-    prompts_per_round: int = Field(4, ge=1, description="prompts for questions sampled together, once each [SeRL]")
+    questions: int = Field(
+        16, ge=1, description="questions rolled out at a time, and kept groups of a step [baselines: SeRL]"
+    )
+    samples: int = Field(16, ge=2, description="completions per question [baselines: SeRL]")
+    batch_size: int = Field(16, ge=1, description="completions per optimizer step [baselines: SeRL]")
+    prompts_per_round: int = Field(
+        4, ge=1, description="prompts for questions sampled together, once each [baselines: SeRL]"
+    )
     max_rounds: int = Field(
         64, ge=1, description="give up where so many rounds of prompts do not fill a pool of `questions`"
     )
     max_rollouts: int = Field(
         64, ge=1, description="give up where so many rollouts do not give one step its `questions` kept groups"
     )
-    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [SeRL]")
+    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [baselines: SeRL]")
     generated_examples: int = Field(
-        2, ge=0, description="numbered_list: how many of them, at most, are earlier questions that were kept [SeRL]"
+        2,
+        ge=0,
+        description="numbered_list: how many of them, at most, are earlier questions that were kept [baselines: SeRL]",
     )
-    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [SeRL]")
-    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [SeRL]")
+    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [baselines: SeRL]")
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [baselines: SeRL]")
     presence_penalty: float = Field(
-        2.0, ge=0, description="of questions: taken from the logits of tokens already written [SeRL]"
+        2.0, ge=0, description="of questions: taken from the logits of tokens already written [baselines: SeRL]"
     )
-    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [SeRL]")
-    min_words: int = Field(4, ge=1, description="fewest words of a question [SeRL]")
-    max_words: int = Field(150, ge=1, description="most words of a question [SeRL]")
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [baselines: SeRL]")
+    min_words: int = Field(4, ge=1, description="fewest words of a question [baselines: SeRL]")
+    max_words: int = Field(150, ge=1, description="most words of a question [baselines: SeRL]")
     max_overlap: float = Field(
-        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [SeRL]"
+        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [baselines: SeRL]"
     )
-    difficulty: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = Field(
-        (0.2, 0.8), description="a group is kept if the share of its majority lies within [SeRL]"
+    min_agreement: float = Field(
+        0.2, ge=0, le=1, description="a group is kept if the share of its majority is at least this [baselines: SeRL]"
     )
-    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [SeRL]")
-    kl_coefficient: float = Field(0.001, ge=0, description="weight of the KL to the base model in the reward [SeRL]")
-    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [SeRL: 3 % of 2000]")
-    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [SeRL]")
-    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [SeRL]")
-    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [SeRL: its framework]")
-    clip: float = Field(0.2, gt=0, description="largest change of a completion's probability ratio from 1 [SeRL]")
+    max_agreement: float = Field(0.8, ge=0, le=1, description="and at most this [baselines: SeRL]")
+    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [baselines: SeRL]")
+    kl_coefficient: float = Field(
+        0.001, ge=0, description="weight of the KL to the base model in the reward [baselines: SeRL]"
+    )
+    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [baselines: SeRL, 3 %]")
+    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [baselines: SeRL]")
+    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [baselines: SeRL]")
+    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [baselines: SeRL]")
+    clip: float = Field(
+        0.2, gt=0, description="largest change of a completion's probability ratio from 1 [baselines: SeRL]"
+    )
 
     @property
     def optimizer_steps(self) -> int:
@@ -455,11 +466,10 @@ class SerlConfig(RLOOConfig):
             raise ValueError("`batch_size` must divide `questions` · `samples`")
         if self.min_words > self.max_words:
             raise ValueError("`min_words` is more than `max_words`")
-        if self.difficulty[0] > self.difficulty[1]:
-            raise ValueError("`difficulty` must be a lower and an upper bound")
+        if self.min_agreement > self.max_agreement:
+            raise ValueError("`min_agreement` is more than `max_agreement`")
         if self.generated_examples > self.examples:
             raise ValueError("`generated_examples` is more than `examples`")
-        _check_micro_batch(self, self.batch_size, "serl")
         return self
 
 
@@ -631,6 +641,7 @@ class Config(Section):
         for name in (self.report.baseline_arm, *self.report.headline_arms):
             _known(name, self.arms, "report", "arms")
         self._check_taxonomy()
+        _check_micro_batch(self.serl, self.serl.batch_size, "serl")
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
             raise ValueError(f"evaluation.samples must be one of {PASS_AT_K} or at least {max(PASS_AT_K)}")
         return self
