@@ -391,67 +391,59 @@ class SerlConfig(RLOOConfig):
     faithful: bool = Field(
         True,
         description="keep what the released code does against its own paper: all letters of a question but the first "
-        "made small, the unnumbered first item of a list lost; off: both mended [baselines: SeRL]",
+        "made small, the unnumbered first item of a list lost; off: both mended [SeRL]",
     )
     style: Literal["numbered_list", "teacher_prompt"] = Field(
         "numbered_list",
         description="how questions are asked for. numbered_list: a list of examples to be continued; teacher_prompt: "
-        "by the teacher's prompt, for a model that cannot continue a list [baselines: SeRL, the list]",
+        "by the teacher's prompt, for a model that cannot continue a list [SeRL: the list]",
     )
     chat_template: bool = Field(
-        True, description="numbered_list: wrap the prompt in the tokenizer's chat template [baselines: SeRL]"
+        True, description="numbered_list: wrap the prompt in the tokenizer's chat template [SeRL]"
     )
     steps: int = Field(100, ge=1, description="steps, each of `questions` · `samples` / `batch_size` optimizer steps")
     evaluate_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (50, 100), min_length=1, description="steps after which test is attempted [baselines: SeRL]"
+        (50, 100), min_length=1, description="steps after which test is attempted [SeRL]"
     )
     checkpoint_every: int = Field(10, ge=1, description="steps between checkpoints; what is lost by a kill is redone")
-    questions: int = Field(
-        16, ge=1, description="questions rolled out at a time, and kept groups of a step [baselines: SeRL]"
-    )
-    samples: int = Field(16, ge=2, description="completions per question [baselines: SeRL]")
-    batch_size: int = Field(16, ge=1, description="completions per optimizer step [baselines: SeRL]")
-    prompts_per_round: int = Field(
-        4, ge=1, description="prompts for questions sampled together, once each [baselines: SeRL]"
-    )
+    questions: int = Field(16, ge=1, description="questions rolled out at a time, and kept groups of a step [SeRL]")
+    samples: int = Field(16, ge=2, description="completions per question [SeRL]")
+    batch_size: int = Field(16, ge=1, description="completions per optimizer step [SeRL]")
+    prompts_per_round: int = Field(4, ge=1, description="prompts for questions sampled together, once each [SeRL]")
     max_rounds: int = Field(
         64, ge=1, description="give up where so many rounds of prompts do not fill a pool of `questions`"
     )
     max_rollouts: int = Field(
         64, ge=1, description="give up where so many rollouts do not give one step its `questions` kept groups"
     )
-    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [baselines: SeRL]")
+    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [SeRL]")
     generated_examples: int = Field(
         2,
         ge=0,
-        description="numbered_list: how many of them, at most, are earlier questions that were kept [baselines: SeRL]",
+        description="numbered_list: how many of them, at most, are earlier questions that were kept [SeRL]",
     )
-    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [baselines: SeRL]")
-    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [baselines: SeRL]")
+    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [SeRL]")
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [SeRL]")
     presence_penalty: float = Field(
-        2.0, ge=0, description="of questions: taken from the logits of tokens already written [baselines: SeRL]"
+        2.0, ge=0, description="of questions: taken from the logits of tokens already written [SeRL]"
     )
-    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [baselines: SeRL]")
-    min_words: int = Field(4, ge=1, description="fewest words of a question [baselines: SeRL]")
-    max_words: int = Field(150, ge=1, description="most words of a question [baselines: SeRL]")
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [SeRL]")
+    min_words: int = Field(4, ge=1, description="fewest words of a question [SeRL]")
+    max_words: int = Field(150, ge=1, description="most words of a question [SeRL]")
     max_overlap: float = Field(
-        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [baselines: SeRL]"
+        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [SeRL]"
     )
     min_agreement: float = Field(
-        0.2, ge=0, le=1, description="a group is kept if the share of its majority is at least this [baselines: SeRL]"
+        0.2, ge=0, le=1, description="a group is kept if the share of its majority is at least this [SeRL]"
     )
-    max_agreement: float = Field(0.8, ge=0, le=1, description="and at most this [baselines: SeRL]")
-    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [baselines: SeRL]")
-    kl_coefficient: float = Field(
-        0.001, ge=0, description="weight of the KL to the base model in the reward [baselines: SeRL]"
-    )
-    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [baselines: SeRL, 3 %]")
-    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [baselines: SeRL]")
-    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [baselines: SeRL]")
-    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [baselines: SeRL]")
-    clip: float = Field(
-        0.2, gt=0, description="largest change of a completion's probability ratio from 1 [baselines: SeRL]"
-    )
+    max_agreement: float = Field(0.8, ge=0, le=1, description="and at most this [SeRL]")
+    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [SeRL]")
+    kl_coefficient: float = Field(0.001, ge=0, description="weight of the KL to the base model in the reward [SeRL]")
+    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [SeRL: 3 %]")
+    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [SeRL]")
+    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [SeRL]")
+    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [SeRL]")
+    clip: float = Field(0.2, gt=0, description="largest change of a completion's probability ratio from 1 [SeRL]")
 
     @property
     def optimizer_steps(self) -> int:
