@@ -688,6 +688,8 @@ class Config(Section):
             _known(arm.soar_objective, self.objectives, f"{where}: objective", "objectives")
             if arm.lives_on_promotions and not self.objectives[arm.soar_objective].promotion:
                 raise ValueError(f"{where}: objective {arm.soar_objective!r} has no promotions")
+        if arm.policy == "serl" and arm.step not in self.serl.evaluate_at:
+            raise ValueError(f"{where}.step: {arm.step} is not in serl.evaluate_at")
         if isinstance(arm.questions, PoolQuestions):
             _known(arm.questions.pool, self.pools | self.datasets, f"{where}.questions.pool", "pools or `datasets`")
         if isinstance(arm.questions, JudgedQuestions):
