@@ -108,6 +108,17 @@ PROMOTIONS = _schema(
     train_accuracy=REAL,
 )
 SCHEDULE = _schema(step=INTEGER, position=INTEGER, phase=TEXT, question_id=TEXT, question=TEXT, answer=TEXT)
+# Every question that SeRL rolled out. kept: its majority's share was within bounds; trained: it was in the update.
+SERL_QUESTIONS = _schema(
+    question_id=TEXT,
+    step=INTEGER,
+    rollout=INTEGER,
+    question=TEXT,
+    majority_answer=optional(TEXT),
+    agreement=REAL,
+    kept=FLAG,
+    trained=FLAG,
+)
 # pass@k columns are null between evaluations; which k exist depends on evaluation.samples.
 CURVE = _schema(
     step=INTEGER,

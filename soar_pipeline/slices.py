@@ -25,6 +25,7 @@ from soar_pipeline.config import (
     PoolConfig,
     ReportConfig,
     Section,
+    SerlConfig,
     SoarConfig,
     StudentConfig,
     TeacherConfig,
@@ -236,6 +237,35 @@ class FreshStudentSlice(Section):
             sampling=SamplingSlice.of(config, dataset),
             student=config.student.model_copy(update=changes),
             evaluate_every=fresh.evaluate_every,
+            evaluation=config.evaluation,
+        )
+
+
+class SerlPrompts(Section):
+    """`questions` holds `{questions}` once, `rollout` `{question}` once."""
+
+    questions: str
+    rollout: str
+
+
+class SerlSlice(Section):
+    sampling: SamplingSlice
+    serl: SerlConfig
+    prompts: SerlPrompts
+    evaluation: EvaluationConfig
+
+    @classmethod
+    def of(cls, config: Config, dataset: str) -> "SerlSlice":
+        """Raises ConfigError where a prompt file is missing or lacks its placeholder."""
+        texts = {role: _prompt_text(config, role) for role in ("serl", "serl_rollout")}
+        for role, placeholder in (("serl", "{questions}"), ("serl_rollout", "{question}")):
+            if texts[role].count(placeholder) != 1:
+                path = getattr(config.prompts, role)
+                raise ConfigError(f"prompts.{role}: {path} must hold {placeholder} exactly once")
+        return cls(
+            sampling=SamplingSlice.of(config, dataset),
+            serl=config.serl,
+            prompts=SerlPrompts(questions=texts["serl"], rollout=texts["serl_rollout"]),
             evaluation=config.evaluation,
         )
 

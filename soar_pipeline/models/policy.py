@@ -87,12 +87,17 @@ def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) 
     """ConfigError naming the first prompt (by its key) that, with its completion, does not fit the model's context."""
     context = policy.model.config.max_position_embeddings
     for name, prompt in prompts.items():
-        length = len(policy.tokenizer(prompt)["input_ids"])
-        if length + max_new_tokens > context:
+        if not fits_context(policy, prompt, max_new_tokens):
+            length = len(policy.tokenizer(prompt)["input_ids"])
             raise ConfigError(
                 f"{name}: a prompt of {length} tokens and {max_new_tokens} new tokens exceed the model's context of "
                 f"{context}; drop the problem or lower generation.*_max_new_tokens"
             )
+
+
+def fits_context(policy: Policy, prompt: str, max_new_tokens: int) -> bool:
+    """Whether the prompt and its completion fit the model's context."""
+    return len(policy.tokenizer(prompt)["input_ids"]) + max_new_tokens <= policy.model.config.max_position_embeddings
 
 
 def copy_weights(model: PreTrainedModel) -> Weights:
