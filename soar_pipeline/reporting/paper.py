@@ -18,23 +18,49 @@ def paper_name(config: Config, dataset: str) -> str:
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test)."""
+    """The tables in the order of their rows.
+
+    passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test);
+    hyperparameters: (scope, name) -> (teacher, student), as printed; taxonomy: (category, method) -> %, or the number of
+    questions.
+    """
 
     passk: dict[tuple[str, str, int], tuple[float, float]]
     vendi: dict[str, tuple[float, float]]
     sizes: dict[str, tuple[int, int, int]]
+    hyperparameters: dict[tuple[str, str], tuple[str, str]]
+    taxonomy: dict[tuple[str, str], float]
+
+    def rows_of(self, table: str) -> list[str]:
+        """The rows of a pass@k table."""
+        return list(dict.fromkeys(row for name, row, _ in self.passk if name == table))
+
+    @property
+    def judged_methods(self) -> list[str]:
+        """The columns of table 7."""
+        return list(dict.fromkeys(method for _, method in self.taxonomy))
 
     def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
         """The entry for an arm in its own table, or in that of the data set."""
         table = arm.paper_table or config.datasets[dataset].paper_table
         return self.passk.get((table, arm.paper, k), (None, None))
 
-    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
-        """Table 1's entry for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
+    def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str | None:
+        """Table 1's row for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
         if arm.paper is None:
-            return None, None
+            return None
         names = (arm.paper, arm.paper.removeprefix("SOAR-"), f"{arm.paper} ({paper_name(config, dataset)})")
-        return next((self.vendi[name] for name in names if name in self.vendi), (None, None))
+        return next((name for name in names if name in self.vendi), None)
+
+    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
+        """Score and SD of that row."""
+        row = self.vendi_row(config, dataset, arm)
+        return (None, None) if row is None else self.vendi[row]
+
+    def judged_method(self, arm: ArmConfig) -> str | None:
+        """Table 7's column for an arm."""
+        method = (arm.paper or "").removeprefix("SOAR-")
+        return method if method in self.judged_methods else None
 
 
 def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
@@ -51,6 +77,16 @@ def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
         sizes={
             line["dataset"]: (int(line["initial_pool"]), int(line["fail128_train"]), int(line["fail128_test"]))
             for line in lines["table2_datasets"]
+        },
+        hyperparameters={
+            (line["scope"], line["name"]): (line["teacher"], line["student"])
+            for line in lines["table3_hyperparameters"]
+        },
+        taxonomy={
+            (line["category"], method): float(value)
+            for line in lines["table7_taxonomy"]
+            for method, value in line.items()
+            if method != "category"
         },
     )
     rows = {row for _, row, _ in figures.passk} | set(figures.vendi)

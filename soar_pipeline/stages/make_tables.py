@@ -20,22 +20,26 @@ def make_tables(
     test: list[Path],
     steps: list[Path],
     promotions: list[Path],
+    taxonomy: list[Path],
     paper: list[Path],
     passk_table: Path,
     sizes_table: Path,
     vendi_table: Path,
     runs_table: Path,
+    taxonomy_table: Path,
 ) -> None:
-    """Summarise seeds and write the four CSV files."""
+    """Summarise seeds and write the long tables; `taxonomy` are the judged question sets, which may be none."""
     whole = config.config
     figures = read_paper(whole, paper)
     promoted = {teacher_run(path): read_rows(path, PROMOTIONS) for path in promotions}
     taken = {teacher_run(path): read_rows(path, STEPS) for path in steps}
     scores = read_rows(diversity, DIVERSITY)
+    verdicts = {teacher_run(path): read_rows(path, tables.VERDICT_COLUMNS) for path in taxonomy}
     write_csv(passk_table, tables.PasskRow, tables.passk_rows(whole, read_rows(passk, PASSK), promoted, figures))
     write_csv(sizes_table, tables.SizeRow, tables.size_rows(whole, problems, train, test, figures))
     write_csv(vendi_table, tables.VendiRow, tables.vendi_rows(whole, scores, promoted, figures))
     write_csv(runs_table, tables.SoarRunRow, tables.soar_run_rows(whole, taken, promoted))
+    write_csv(taxonomy_table, tables.TaxonomyRow, tables.taxonomy_rows(whole, verdicts))
 
 
 if __name__ == "__main__":
