@@ -13,13 +13,18 @@ import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from soar_pipeline.artifacts import atomic_path
+
+# Figures of the paper that stand beside ours: hollow, so that no colour is needed to tell them apart.
+HOLLOW = {"mfc": "white", "mec": "black", "mew": 0.9, "ls": "", "zorder": 5}
 
 # Okabe & Ito 2008, without the yellow that vanishes on white; ordered so that neighbours differ in lightness too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ((0, ()), (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), (0, (2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "ooo")
 GREY = "#6b6b6b"
 # A sequence from light to dark for ordered classes: also ordered in grey.
 ORDERED = ("#d0e5f2", "#8fc1e3", "#4a93c9", "#1f649d", "#0b3a63")
@@ -60,12 +65,15 @@ class Style(NamedTuple):
     color: str
     linestyle: tuple
     marker: str
+    hatch: str = ""
 
 
 def styles(names: Iterable[str]) -> dict[str, Style]:
     """One look per name, by position: the same arm looks the same in every figure."""
     return {
-        name: Style(COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)])
+        name: Style(
+            COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)], MARKERS[i % len(MARKERS)], HATCHES[i % len(HATCHES)]
+        )
         for i, name in enumerate(names)
     }
 
@@ -75,6 +83,18 @@ def panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     width = columns * max(FIGURE_WIDTH / columns, NARROWEST_PANEL)
     figure, axes = plt.subplots(rows, columns, figsize=(width, PANEL_HEIGHT * rows + 0.5), squeeze=False)
     return figure, axes.tolist()
+
+
+def wrapped_panels(groups: int, per_group: int, widest: int = 3) -> tuple[Figure, list[list[Axes]]]:
+    """The same where a row may be too long: every group begins a row and goes on in the next; axes by group."""
+    columns = min(per_group, widest)
+    rows = math.ceil(per_group / columns)
+    figure, grid = panels(groups * rows, columns)
+    by_group = [sum(grid[group * rows : (group + 1) * rows], []) for group in range(groups)]
+    for axes in by_group:
+        for unused in axes[per_group:]:
+            unused.remove()
+    return figure, [axes[:per_group] for axes in by_group]
 
 
 def empty(axes: Axes, text: str) -> None:
@@ -90,6 +110,11 @@ def legend_below(figure: Figure, handles: list[Artist]) -> None:
     if handles:
         rows = math.ceil(len(handles) / 5)
         figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows))
+
+
+def line_handle(label: str, look: Style, marker: bool = True) -> Line2D:
+    """An entry of a legend."""
+    return Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker if marker else "", label=label)
 
 
 def save(figure: Figure, svg: Path, png: Path) -> None:
