@@ -461,7 +461,9 @@ class TaxonomyConfig(Section):
     judge: Annotated[EndpointJudge | LocalJudge | ExactJudge, Field(discriminator="kind")] | None = Field(
         None, description="who judges; none: no question can be judged [taxonomy]"
     )
-    arms: tuple[Name, ...] = Field((), description="names in `arms` that stand in the table: whose questions are judged")
+    arms: tuple[Name, ...] = Field(
+        (), description="names in `arms` that stand in the table: whose questions are judged"
+    )
     questions_per_file: int | None = Field(
         None, ge=1, description="judge a random sample of each question file; none: all [Table 7: 384 per arm in all]"
     )

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Protocol, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from soar_pipeline.config import readable
+from soar_pipeline.config import EndpointJudge, readable
 
 ErrorType = Literal["none", "arithmetic", "logical_fallacy", "ill_posed", "ambiguous"]
 ERROR_TYPES: tuple[ErrorType, ...] = get_args(ErrorType)
@@ -169,17 +169,6 @@ def total(counts: Iterable[int | None]) -> int | None:
     return None if None in counts else sum(counts)
 
 
-@dataclass(frozen=True)
-class Price:
-    """Money per million tokens, in a currency of your choice."""
-
-    prompt: float
-    completion: float
-
-    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return (self.prompt * prompt_tokens + self.completion * completion_tokens) / 1e6
-
-
 def judged_rows(questions: Sequence[Mapping[str, Any]], judge: Judge) -> list[dict[str, Any]]:
     """The TAXONOMY columns of each question (rows with `question_id`, `question` and `answer`), in order.
 
@@ -214,7 +203,7 @@ def judged_rows(questions: Sequence[Mapping[str, Any]], judge: Judge) -> list[di
 class TaxonomyShares:
     """Counts of questions with and without a verdict, and shares of those with one, in [0, 1] (None: no question).
 
-    requests: replies read, cached or not; tokens: of those whose count is known.
+    replies: read for them, cached or not; tokens: of those whose count is known.
     """
 
     judged: int
@@ -222,7 +211,7 @@ class TaxonomyShares:
     well_posed: float | None
     correct: float | None
     errors: dict[ErrorType, float | None]
-    requests: int
+    replies: int
     prompt_tokens: int
     completion_tokens: int
 
@@ -240,7 +229,14 @@ def taxonomy_shares(rows: Sequence[Mapping[str, Any]]) -> TaxonomyShares:
         well_posed=share(row["well_posed"] for row in judged),
         correct=share(row["correct"] for row in judged),
         errors={kind: share(row["error_type"] == kind for row in judged) for kind in ERROR_TYPES},
-        requests=sum(row["attempts"] for row in rows),
+        replies=sum(row["attempts"] for row in rows),
         prompt_tokens=sum(row["prompt_tokens"] or 0 for row in rows),
         completion_tokens=sum(row["completion_tokens"] or 0 for row in rows),
     )
+
+
+def cost(judge: object, shares: TaxonomyShares) -> float | None:
+    """Money, at the prices of the configured judge and in their currency; None where it has none."""
+    if not isinstance(judge, EndpointJudge) or judge.prompt_price is None:
+        return None
+    return (judge.prompt_price * shares.prompt_tokens + judge.completion_price * shares.completion_tokens) / 1e6

@@ -184,6 +184,13 @@ def judged_of(wildcards, folder):
     return f"<run>/{wildcards.dataset}/{folder}/{arm}/t{wildcards.teacher_seed}.parquet"
 
 
+def judging_model(wildcards):
+    """The model folder of a local judge; nothing for the others."""
+    judge = CONFIG.taxonomy.judge
+    local = judge is not None and judge.kind == "local"
+    return f"<run>/models/{judge.model}" if local else []
+
+
 def questions_of(wildcards):
     """The extra questions of a fresh student, if its arm has any."""
     if CONFIG.arms[wildcards.arm].questions is None:
