@@ -412,7 +412,7 @@ class EndpointJudge(Section):
     api_key_variable: str | None = Field(
         None,
         pattern=r"^[A-Z_][A-Z0-9_]*$",
-        description="name of the environment variable that holds the key (never the key); none: the endpoint wants none",
+        description="name of the environment variable that holds the key, never the key itself; none: no key is sent",
     )
     parameters: dict[str, Any] = Field(
         {"max_tokens": 4096},

@@ -2,7 +2,7 @@
 
 Three things may go wrong, and each ends differently:
 
-- A reply without a verdict in it is kept and asked for again, `attempts` times in all; then the question has no verdict.
+- A reply without a verdict is kept, and the question asked again, `attempts` times in all; then it has no verdict.
 - No reply in time, or one that is no chat completion, costs an attempt too but is not kept. Where that happens to many
   questions in a row, or to all, the endpoint is taken to be down: one clear error instead of a table of blanks.
 - An endpoint that is busy or broken (429, 5xx, no connection) is asked again with growing pauses. If it stays so, and
@@ -188,8 +188,8 @@ class RemoteJudge:
         longest = self.config.max_wait_seconds
         if wait is not None and wait > longest:
             raise EndpointError(
-                f"{self.url}: {reason}, and it asks to wait {wait:.0f} s, more than taxonomy.judge.max_wait_seconds; the "
-                "replies so far are kept: run again later"
+                f"{self.url}: {reason}; it asks to wait {wait:.0f} s, more than taxonomy.judge.max_wait_seconds; replies "
+                "so far are kept: run again later"
             )
         if wait is None:
             # Spread out, so that requests that failed together do not come back together.

@@ -21,12 +21,8 @@ ErrorType = Literal["none", "arithmetic", "logical_fallacy", "ill_posed", "ambig
 ERROR_TYPES: tuple[ErrorType, ...] = get_args(ErrorType)
 NOT_WELL_POSED = ("ill_posed", "ambiguous")
 
-# Models like to wrap JSON in a Markdown fence; that one is taken off, any other text around the object is refused.
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
-_PLACEHOLDER = re.compile(r"\{(boundary|question|answer)\}")
-
-
 REASON_LENGTH = 300
+_PLACEHOLDER = re.compile(r"\{(boundary|question|answer)\}")
 
 
 class MalformedReply(ValueError):
@@ -126,11 +122,8 @@ def parse_verdict(reply: Reply) -> Verdict:
 
 
 def _verdict(text: str) -> Verdict:
-    text = text.strip()
-    if fenced := _FENCED.fullmatch(text):
-        text = fenced[1]
     try:
-        values = json.loads(text, object_pairs_hook=_without_repeated_keys)
+        values = json.loads(_unfenced(text.strip()), object_pairs_hook=_without_repeated_keys)
     except (ValueError, RecursionError) as error:
         raise MalformedReply(f"no JSON object: {error}") from None
     try:
@@ -138,6 +131,15 @@ def _verdict(text: str) -> Verdict:
     except ValidationError as error:
         raise MalformedReply(readable(error)) from None
     return Verdict.model_validate(said.model_dump(exclude={"working"}))
+
+
+def _unfenced(text: str) -> str:
+    """Without the Markdown fence that models like to put around JSON; any other text around it is refused later."""
+    if text.startswith("```") and text.endswith("```"):
+        language, _, fenced = text[3:-3].partition("\n")
+        if language.strip() in ("", "json"):
+            return fenced
+    return text
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
