@@ -188,8 +188,8 @@ class RemoteJudge:
         longest = self.config.max_wait_seconds
         if wait is not None and wait > longest:
             raise EndpointError(
-                f"{self.url}: {reason}; it asks to wait {wait:.0f} s, more than taxonomy.judge.max_wait_seconds; replies "
-                "so far are kept: run again later"
+                f"{self.url}: {reason}; it asks to wait {wait:.0f} s, more than taxonomy.judge.max_wait_seconds; run "
+                "again later: replies so far are kept"
             )
         if wait is None:
             # Spread out, so that requests that failed together do not come back together.
