@@ -132,6 +132,23 @@ DIVERSITY = _schema(
     vendi_mean=optional(REAL),
     vendi_sd=optional(REAL),
 )
+# Of a question without a verdict, `reason` says why; tokens are empty where the judge does not count them.
+TAXONOMY = _schema(
+    dataset=TEXT,
+    arm=TEXT,
+    teacher_seed=INTEGER,
+    question_id=TEXT,
+    question=TEXT,
+    answer=TEXT,
+    well_posed=optional(FLAG),
+    correct=optional(FLAG),
+    error_type=optional(TEXT),
+    correct_answer=optional(TEXT),
+    attempts=INTEGER,
+    reason=optional(TEXT),
+    prompt_tokens=optional(pa.int64()),
+    completion_tokens=optional(pa.int64()),
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ slice of the configuration as JSON and never the file.
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -57,6 +58,11 @@ class PromptConfig(Section):
     teacher: str = Field(
         "resources/prompts/teacher.txt",
         description="file of the teacher's prompt, the same at every step [prompts]",
+    )
+    judge: str = Field(
+        "resources/prompts/judge.txt",
+        description="file of the taxonomy judge's prompt; holds `{question}` and `{answer}` exactly once, between "
+        "`{boundary}`s [taxonomy]",
     )
 
 
@@ -397,6 +403,74 @@ class DiversityConfig(Section):
     draws: int = Field(100, ge=1, description="bootstrap subsamples, drawn without replacement [Table 1]")
 
 
+class EndpointJudge(Section):
+    """A model behind any OpenAI-compatible chat-completions endpoint [taxonomy]."""
+
+    kind: Literal["endpoint"] = Field(description="this kind of judge")
+    base_url: str = Field(description="up to and without `/chat/completions`, such as https://api.openai.com/v1")
+    model: str = Field(min_length=1, description="as the endpoint calls it")
+    api_key_variable: str | None = Field(
+        None,
+        pattern=r"^[A-Z_][A-Z0-9_]*$",
+        description="name of the environment variable that holds the key, never the key itself; none: no key is sent",
+    )
+    parameters: dict[str, Any] = Field(
+        {"max_tokens": 4096},
+        description="further fields of each request, such as temperature, max_completion_tokens or response_format",
+    )
+    timeout_seconds: float = Field(120, gt=0, description="for a whole reply, from sending to its last byte")
+    retries: int = Field(5, ge=0, description="of a request that was answered by 429 or 5xx, or not at all")
+    backoff_seconds: float = Field(
+        1, gt=0, description="before the first retry, doubled each time; `Retry-After` of the endpoint goes before it"
+    )
+    max_wait_seconds: float = Field(120, gt=0, description="give up where the endpoint wants a longer wait than this")
+    prompt_price: float | None = Field(None, ge=0, description="money per million prompt tokens")
+    completion_price: float | None = Field(None, ge=0, description="money per million completion tokens")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("base_url must start with http:// or https:// and name a host")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("base_url must hold no user, key, query or fragment: the key stands in the environment")
+        if own := sorted({"model", "messages", "stream", "n"} & self.parameters.keys()):
+            raise ValueError(f"parameters: {own} are set by the judge itself")
+        if (self.prompt_price is None) != (self.completion_price is None):
+            raise ValueError("prompt_price and completion_price belong together")
+        return self
+
+
+class LocalJudge(Section):
+    """A model that is run here [taxonomy]."""
+
+    kind: Literal["local"] = Field(description="this kind of judge")
+    model: Name = Field(description="name in `models`")
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a reply")
+
+
+class ExactJudge(Section):
+    """The embedded world's own rules: they parse the question and compute its answer."""
+
+    kind: Literal["exact"] = Field(description="this kind of judge")
+
+
+class TaxonomyConfig(Section):
+    """The judge of questions: well posed? answer correct? what error? [taxonomy]"""
+
+    judge: Annotated[EndpointJudge | LocalJudge | ExactJudge, Field(discriminator="kind")] | None = Field(
+        None, description="who judges; none: no question can be judged [taxonomy]"
+    )
+    arms: tuple[Name, ...] = Field(
+        (), description="names in `arms` that stand in the table: whose questions are judged"
+    )
+    questions_per_file: int | None = Field(
+        None, ge=1, description="judge a random sample of each question file; none: all [Table 7: 384 per arm in all]"
+    )
+    attempts: int = Field(3, ge=1, description="replies asked for until one holds a verdict")
+    concurrency: int = Field(8, ge=1, description="endpoint: requests of a job in flight at once; changes no verdict")
+
+
 class ReportConfig(Section):
     """Tables, figures and the HTML page."""
 
@@ -496,6 +570,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     seeds: SeedConfig = SeedConfig()
     diversity: DiversityConfig = DiversityConfig()
+    taxonomy: TaxonomyConfig = TaxonomyConfig()
     report: ReportConfig = ReportConfig()
     figures: dict[Name, FigureConfig] = {name: FigureConfig(kind=name) for name in DEFAULT_FIGURES}
     tracking: TrackingConfig = TrackingConfig()
@@ -516,6 +591,7 @@ class Config(Section):
             _known(name, self.arms, "report", "arms")
         for name in self.figures:
             self._check_figure(name)
+        self._check_taxonomy()
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
             raise ValueError(f"evaluation.samples must be one of {PASS_AT_K} or at least {max(PASS_AT_K)}")
         return self
@@ -563,6 +639,27 @@ class Config(Section):
         if against == "size":
             return getattr(self.arms[arm].questions, "size", None) is not None
         return self.arms[arm].soar_objective is not None
+
+    def _check_taxonomy(self) -> None:
+        taxonomy = self.taxonomy
+        for name in taxonomy.arms:
+            _known(name, self.arms, "taxonomy.arms", "arms")
+            if self.arms[name].questions is None:
+                raise ValueError(f"taxonomy.arms: arm {name!r} has no questions to judge")
+        choosing = {name: arm.questions.arm for name, arm in self.arms.items() if _is_judged(arm)}
+        judged = {*taxonomy.arms, *choosing.values()}
+        if judged and taxonomy.judge is None:
+            raise ValueError(f"taxonomy.judge: say who judges the questions of {sorted(judged)}")
+        if choosing and taxonomy.questions_per_file is not None:
+            raise ValueError(
+                f"taxonomy.questions_per_file: {sorted(choosing)} choose among judged questions, so all must be judged"
+            )
+        if isinstance(taxonomy.judge, LocalJudge):
+            _known(taxonomy.judge.model, self.models, "taxonomy.judge.model", "models")
+        if isinstance(taxonomy.judge, ExactJudge):
+            datasets = {dataset for name in judged for dataset in self.datasets_of(name)}
+            if strange := sorted(name for name in datasets if self.datasets[name].adapter != "digit_shuffles"):
+                raise ValueError(f"taxonomy.judge: `exact` knows digit_shuffles only, and {strange} are others")
 
     @property
     def pass_at_k(self) -> tuple[int, ...]:
@@ -630,6 +727,10 @@ class Config(Section):
 
     def resources_of(self, rule: str) -> ResourceConfig:
         return self.resources.get(rule) or self.resources.get("default") or ResourceConfig()
+
+
+def _is_judged(arm: ArmConfig) -> bool:
+    return isinstance(arm.questions, JudgedQuestions)
 
 
 def _known(name: str, known: dict[str, Any], where: str, section: str) -> None:

@@ -13,10 +13,13 @@ from soar_pipeline.config import (
     Config,
     ConfigError,
     DiversityConfig,
+    EndpointJudge,
     EvaluationConfig,
+    ExactJudge,
     FilterConfig,
     GenerationConfig,
     GradingConfig,
+    LocalJudge,
     ModelConfig,
     ObjectiveConfig,
     PoolConfig,
@@ -37,16 +40,29 @@ class Prompts(Section):
 
 def prompt_texts(config: Config) -> Prompts:
     """The texts of the prompt files; ConfigError where a file is missing or has no `{question}`."""
-    texts = {}
-    for role in ("student", "teacher"):
-        path = Path(getattr(config.prompts, role))
-        try:
-            texts[role] = path.read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise ConfigError(f"prompts.{role}: {path} cannot be read ({error.strerror})") from None
+    texts = {role: _prompt_text(config, role) for role in ("student", "teacher")}
     if texts["student"].count("{question}") != 1:
         raise ConfigError(f"prompts.student: {config.prompts.student} must hold {{question}} exactly once")
     return Prompts(**texts)
+
+
+def judge_prompt_text(config: Config) -> str:
+    """The text of the judge's prompt file; ConfigError where it is missing or lacks a placeholder."""
+    text = _prompt_text(config, "judge")
+    if text.count("{question}") != 1 or text.count("{answer}") != 1 or text.count("{boundary}") < 2:
+        raise ConfigError(
+            f"prompts.judge: {config.prompts.judge} must hold {{question}} and {{answer}} exactly once, between two "
+            "{boundary}s"
+        )
+    return text
+
+
+def _prompt_text(config: Config, role: str) -> str:
+    path = Path(getattr(config.prompts, role))
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise ConfigError(f"prompts.{role}: {path} cannot be read ({error.strerror})") from None
 
 
 class BaseModelSlice(Section):
@@ -251,6 +267,36 @@ class DiversitySlice(Section):
     @classmethod
     def of(cls, config: Config) -> "DiversitySlice":
         return cls(diversity=config.diversity, seed=config.seed)
+
+
+class TaxonomySlice(Section):
+    """What the verdicts on a question file depend on; not how many requests are in flight at once."""
+
+    judge: EndpointJudge | LocalJudge | ExactJudge = Field(discriminator="kind")
+    prompt: str
+    attempts: int
+    questions_per_file: int | None
+    model: ModelConfig | None = Field(description="of a local judge")
+    batch_size: int
+    grading: GradingConfig
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "TaxonomySlice":
+        """Raises ConfigError where nobody judges, or where the prompt file cannot be used."""
+        taxonomy = config.taxonomy
+        if taxonomy.judge is None:
+            raise ConfigError("taxonomy.judge: say who judges")
+        return cls(
+            judge=taxonomy.judge,
+            prompt=judge_prompt_text(config),
+            attempts=taxonomy.attempts,
+            questions_per_file=taxonomy.questions_per_file,
+            model=config.models[taxonomy.judge.model] if isinstance(taxonomy.judge, LocalJudge) else None,
+            batch_size=config.generation.batch_size,
+            grading=config.grading,
+            seed=config.seed,
+        )
 
 
 class ReportSlice(Section):

@@ -4,12 +4,13 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
+from soar_pipeline.stages.draw_figures import draw_figures
+
 from soar_pipeline import artifacts
 from soar_pipeline.artifacts import Provenance, table, write_parquet
 from soar_pipeline.config import Config, validate
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import DiversitySlice, PassKSlice, ReportSlice, SelectionSlice
-from soar_pipeline.stages.draw_figures import draw_figures
 from soar_pipeline.stages.estimate_passk import estimate_passk
 from soar_pipeline.stages.make_tables import make_tables
 from soar_pipeline.stages.measure_diversity import measure_diversity

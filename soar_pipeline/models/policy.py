@@ -62,13 +62,16 @@ class PromptFormat:
         return self._wrapped(self.prompts.teacher)
 
     def _wrapped(self, prompt: str) -> str:
-        if not self.chat_template:
-            return prompt
-        messages = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        # Encoding adds the first token again where the tokenizer does so by itself.
-        adds_bos = self.tokenizer("")["input_ids"] == [self.tokenizer.bos_token_id]
-        return text.removeprefix(self.tokenizer.bos_token) if adds_bos else text
+        return in_chat_template(prompt, self.tokenizer) if self.chat_template else prompt
+
+
+def in_chat_template(prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The prompt as a user's message, and the opening of the reply, ready to be encoded."""
+    messages = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    # Encoding adds the first token again where the tokenizer does so by itself.
+    adds_bos = tokenizer("")["input_ids"] == [tokenizer.bos_token_id]
+    return text.removeprefix(tokenizer.bos_token) if adds_bos else text
 
 
 def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) -> None:

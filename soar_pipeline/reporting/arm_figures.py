@@ -144,7 +144,9 @@ def sweep(shown: Selection, passk: list[PasskRow]) -> Figure:
     """
     config, against = shown.config, shown.figure.against
     places = {
-        (dataset, arm): swept(config, dataset, arm, against) for dataset in shown.datasets for arm in shown.arms_on(dataset)
+        (dataset, arm): swept(config, dataset, arm, against)
+        for dataset in shown.datasets
+        for arm in shown.arms_on(dataset)
     }
     looks = styles(dict.fromkeys(place.line for place in places.values()))
     figure, grid = wrapped_panels(len(shown.datasets), len(shown.ks))
@@ -182,7 +184,14 @@ def _sweep(
         if points:
             values, means, spreads = zip(*points, strict=True)
             axes.errorbar(
-                values, means, spreads, color=look.color, ls=look.linestyle, marker=look.marker, elinewidth=0.9, capsize=3
+                values,
+                means,
+                spreads,
+                color=look.color,
+                ls=look.linestyle,
+                marker=look.marker,
+                elinewidth=0.9,
+                capsize=3,
             )
     papers = [(place.value, row.paper_mean_percent) for place, row in known if row.paper_mean_percent is not None]
     axes.plot([value for value, _ in papers], [mean for _, mean in papers], marker="D", **HOLLOW)

@@ -10,12 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from soar_pipeline.artifact_paths import TeacherRun
 from soar_pipeline.config import Config
 from soar_pipeline.reporting.finding import finding, notes, seeds_of
+from soar_pipeline.reporting.long_tables import Tables
 from soar_pipeline.reporting.paper import PaperFigures
 from soar_pipeline.reporting.paper_tables import paper_tables
 from soar_pipeline.reporting.record import AttemptCounts, RuleCost, versions
 from soar_pipeline.reporting.sampled_questions import SampledQuestion
 from soar_pipeline.reporting.table_files import NOTE, shown
-from soar_pipeline.reporting.tables import PasskRow, Tables
+from soar_pipeline.reporting.tables import PasskRow
 
 # Which part of the page shows a kind of figure; the order within a part is the configuration's.
 SECTIONS = {

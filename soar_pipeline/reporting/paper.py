@@ -1,6 +1,7 @@
 """The paper's own figures (`resources/paper/*.csv`), looked up by the row names that the config gives its arms."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,34 +17,28 @@ def paper_name(config: Config, dataset: str) -> str:
     return TABLE_DATASETS.get(config.datasets[dataset].paper_table, "")
 
 
+PaperTaxonomy = Mapping[str, Mapping[str, float]]
+"""Row name of the paper -> category -> figure."""
+
+
 @dataclass(frozen=True)
 class PaperFigures:
     """The tables in the order of their rows.
 
     passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test);
-    hyperparameters: (scope, name) -> (teacher, student), as printed; taxonomy: (category, method) -> %, or the number of
-    questions.
+    hyperparameters: (scope, name) -> (teacher, student), as printed; taxonomy: method -> category -> %, or the number
+    of questions.
     """
 
     passk: dict[tuple[str, str, int], tuple[float, float]]
     vendi: dict[str, tuple[float, float]]
     sizes: dict[str, tuple[int, int, int]]
     hyperparameters: dict[tuple[str, str], tuple[str, str]]
-    taxonomy: dict[tuple[str, str], float]
+    taxonomy: PaperTaxonomy
 
     def rows_of(self, table: str) -> list[str]:
         """The rows of a pass@k table."""
         return list(dict.fromkeys(row for name, row, _ in self.passk if name == table))
-
-    @property
-    def judged_methods(self) -> list[str]:
-        """The columns of table 7."""
-        return list(dict.fromkeys(method for _, method in self.taxonomy))
-
-    def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
-        """The entry for an arm in its own table, or in that of the data set."""
-        table = arm.paper_table or config.datasets[dataset].paper_table
-        return self.passk.get((table, arm.paper, k), (None, None))
 
     def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str | None:
         """Table 1's row for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
@@ -60,7 +55,7 @@ class PaperFigures:
     def judged_method(self, arm: ArmConfig) -> str | None:
         """Table 7's column for an arm."""
         method = (arm.paper or "").removeprefix("SOAR-")
-        return method if method in self.judged_methods else None
+        return method if method in self.taxonomy else None
 
 
 def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
@@ -82,12 +77,7 @@ def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
             (line["scope"], line["name"]): (line["teacher"], line["student"])
             for line in lines["table3_hyperparameters"]
         },
-        taxonomy={
-            (line["category"], method): float(value)
-            for line in lines["table7_taxonomy"]
-            for method, value in line.items()
-            if method != "category"
-        },
+        taxonomy=read_paper_taxonomy(next(path for path in tables if path.stem == "table7_taxonomy")),
     )
     rows = {row for _, row, _ in figures.passk} | set(figures.vendi)
     for name, arm in config.arms.items():
@@ -96,6 +86,13 @@ def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
                 f"arms.{name}.paper: no row {arm.paper!r} in the paper's tables; there are {sorted(rows)}"
             )
     return figures
+
+
+def read_paper_taxonomy(path: Path) -> PaperTaxonomy:
+    """`resources/paper/table7_taxonomy.csv`: one line per category, one column per method."""
+    lines = _lines(path)
+    methods = [name for name in lines[0] if name != "category"]
+    return {method: {line["category"]: float(line[method]) for line in lines} for method in methods}
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -6,17 +6,17 @@ it lacks. What was not run is None, and blank wherever it is shown.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from soar_pipeline.config import PASS_AT_K, Config
 from soar_pipeline.reporting.finding import counted, seeds_of
 from soar_pipeline.reporting.hyperparameters import hyperparameters
-from soar_pipeline.reporting.paper import PaperFigures, paper_name
-from soar_pipeline.reporting.tables import PasskRow, Tables, TaxonomyRow, VendiRow
+from soar_pipeline.reporting.long_tables import Tables
+from soar_pipeline.reporting.paper import PaperFigures
+from soar_pipeline.reporting.tables import PasskRow
+from soar_pipeline.reporting.taxonomy_table import PAPER_CATEGORIES
 
 Value = float | int | str | None
 Arm = tuple[str, str]
-LongRow = TypeVar("LongRow", PasskRow, VendiRow, TaxonomyRow)
 
 TITLES = {
     "table1_vendi": "Table 1: diversity of the questions (Vendi score)",
@@ -164,37 +164,33 @@ def _hyperparameter_table(config: Config, paper: PaperFigures) -> PaperTable:
 
 def _taxonomy_table(config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
     """Its columns are arms: the paper's, each as often as data sets of ours have it, then ours that it lacks."""
-    ours: dict[Arm, dict[str, TaxonomyRow]] = {}
-    for row in tables.taxonomy:
-        if not config.arms[row.arm].transfer_from:
-            ours.setdefault((row.dataset, row.arm), {})[row.category] = row
+    ours = {(row.dataset, row.arm): row for row in tables.taxonomy if not config.arms[row.arm].transfer_from}
     papers_column = {arm: paper.judged_method(config.arms[arm[1]]) for arm in ours}
-    columns = list(_in_the_papers_order(config, paper.judged_methods, papers_column))
+    columns = list(_in_the_papers_order(config, list(paper.taxonomy), papers_column))
     several = len(config.datasets) > 1
-    names = {
-        "_".join(arm) if arm and several else arm[1] if arm else label: shown for label, shown, arm in columns
-    }
 
-    def cell(category: str, label: str, arm: Arm | None) -> Cell:
-        row = ours[arm].get(category) if arm else None
-        return Cell(row and row.mean_percent, row and row.sd_percent, paper.taxonomy.get((category, label)))
+    def cells(ours_column: str, papers_category: str) -> Iterator[Cell]:
+        for label, _, arm in columns:
+            row = ours[arm] if arm else None
+            yield Cell(
+                row and getattr(row, ours_column),
+                row and getattr(row, ours_column.replace("_percent", "_sd_percent")),
+                paper.taxonomy.get(label, {}).get(papers_category),
+            )
 
-    def total(label: str, arm: Arm | None) -> Cell:
-        row = next(iter(ours[arm].values())) if arm else None
-        questions = paper.taxonomy.get(("total_samples", label))
-        return Cell(row and row.questions, None, None if questions is None else int(questions))
+    def counts(ours_column: str, papers_category: str | None = None) -> Iterator[Cell]:
+        for label, _, arm in columns:
+            count = paper.taxonomy.get(label, {}).get(papers_category)
+            yield Cell(getattr(ours[arm], ours_column) if arm else None, paper=None if count is None else int(count))
 
-    categories = list(dict.fromkeys(category for category, _ in paper.taxonomy if category != "total_samples"))
     rows = [
-        Row(
-            category.removesuffix("_percent").replace("_", " "),
-            "",
-            "",
-            tuple(cell(category, label, arm) for label, _, arm in columns),
-        )
-        for category in categories
+        Row(category.removesuffix("_percent").replace("_", " "), "", "", tuple(cells(name, category)))
+        for name, category in ((name.removeprefix("paper_"), category) for name, category in PAPER_CATEGORIES.items())
     ]
-    rows.append(Row("questions", "", "", tuple(total(label, arm) for label, _, arm in columns)))
+    rows.append(Row("questions with a verdict", "", "", tuple(counts("judged", "total_samples"))))
+    rows.append(Row("questions without one", "", "", tuple(counts("unjudged"))))
+    rows.append(Row("teacher seeds", "", "", tuple(counts("teacher_seeds"))))
+    names = {("_".join(arm) if several else arm[1]) if arm else label: shown for label, shown, arm in columns}
     return PaperTable("table7_taxonomy", TITLES["table7_taxonomy"], names, rows)
 
 

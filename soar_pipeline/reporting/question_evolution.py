@@ -28,7 +28,9 @@ def question_evolution(shown: Selection, steps: Steps, questions: Questions) -> 
             runs = [run for run, rows in sorted(steps.items()) if run[:2] == (dataset, objective) and rows]
             lines = _lines(shown, runs[0], steps[runs[0]], questions[runs[0]]) if runs else []
             seed = f", teacher seed {runs[0].teacher_seed}" if runs else ""
-            panels.append((f"{dataset}: {title_of(shown, dataset, objective).removeprefix(f'{dataset}: ')}{seed}", lines))
+            panels.append(
+                (f"{dataset}: {title_of(shown, dataset, objective).removeprefix(f'{dataset}: ')}{seed}", lines)
+            )
     heights = [max(3, len(lines)) + 2 for _, lines in panels] or [3]
     size = (FIGURE_WIDTH, LINE_HEIGHT * sum(heights))
     figure, grid = plt.subplots(len(heights), 1, figsize=size, squeeze=False, height_ratios=heights)
@@ -43,7 +45,9 @@ def question_evolution(shown: Selection, steps: Steps, questions: Questions) -> 
     return figure
 
 
-def _lines(shown: Selection, run: TeacherRun, steps: list[dict[str, Any]], questions: list[dict[str, Any]]) -> list[Line]:
+def _lines(
+    shown: Selection, run: TeacherRun, steps: list[dict[str, Any]], questions: list[dict[str, Any]]
+) -> list[Line]:
     """(text, weight) of every line of a panel."""
     lines: list[Line] = []
     sampled = sampled_questions(shown.config, run, steps, questions, QUESTIONS_PER_STAGE)
@@ -51,7 +55,9 @@ def _lines(shown: Selection, run: TeacherRun, steps: list[dict[str, Any]], quest
         first = next(row for row in steps if row["stage"] == stage)
         heading = "before any promotion" if stage == 0 else f"after promotion {stage}"
         solved = 100.0 * first["baseline_train_accuracy"]
-        lines.append((f"{heading}, from step {first['outer_step']}: baseline student solves {solved:.1f} % of train", "bold"))
+        lines.append(
+            (f"{heading}, from step {first['outer_step']}: baseline student solves {solved:.1f} % of train", "bold")
+        )
         for question in chosen:
             lines += [(line, "normal") for line in _wrapped(question)]
     return lines

@@ -1,18 +1,16 @@
 """The tables of a run, beside the paper's figures (spec section 9). Percentages are in [0, 100]."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from soar_pipeline.artifact_paths import TeacherRun, dataset_of
 from soar_pipeline.config import ArmConfig, Config
 from soar_pipeline.evaluation.statistics import summarise
-from soar_pipeline.reporting.csv_files import read_csv
 from soar_pipeline.reporting.paper import PaperFigures, paper_name
 
 NO_PROMOTION = "no promotion"
@@ -95,46 +93,6 @@ class SoarRunRow:
     mean_reward: float | None
     acceptance_rate: float | None
     seconds: float
-
-
-@dataclass(frozen=True)
-class TaxonomyRow:
-    """One category of the judge's verdicts on one arm's questions (table 7); mean and SD over question sets.
-
-    questions: with a verdict; unjudged: without one.
-    """
-
-    dataset: str
-    arm: str
-    label: str
-    category: str
-    question_sets: int
-    questions: int
-    unjudged: int
-    mean_percent: float
-    sd_percent: float | None
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The long tables of a run: its figures as data, which everything that is shown is made from."""
-
-    passk: list[PasskRow]
-    sizes: list[SizeRow]
-    vendi: list[VendiRow]
-    runs: list[SoarRunRow]
-    taxonomy: list[TaxonomyRow]
-
-
-def read_tables(passk: Path, sizes: Path, vendi: Path, runs: Path, taxonomy: Path) -> Tables:
-    """The long tables as `make_tables` wrote them."""
-    return Tables(
-        passk=read_csv(passk, PasskRow),
-        sizes=read_csv(sizes, SizeRow),
-        vendi=read_csv(vendi, VendiRow),
-        runs=read_csv(runs, SoarRunRow),
-        taxonomy=read_csv(taxonomy, TaxonomyRow),
-    )
 
 
 def passk_rows(
@@ -268,48 +226,6 @@ def soar_run_rows(
                 seconds=sum(row["seconds"] for row in taken),
             )
         )
-    return rows
-
-
-# What the taxonomy table reads of the judge's files; empty where a question got no verdict.
-VERDICT_COLUMNS = pa.schema([("well_posed", pa.bool_()), ("correct", pa.bool_()), ("error_type", pa.string())])
-# The categories of table 7, as the paper's file names them, and which verdicts count.
-CATEGORIES: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "well_posed_percent": lambda verdict: verdict["well_posed"],
-    "correct_percent": lambda verdict: verdict["correct"],
-    "arithmetic_error_percent": lambda verdict: verdict["error_type"] == "arithmetic",
-    "logic_error_percent": lambda verdict: verdict["error_type"] == "logical_fallacy",
-    "impossibility_error_percent": lambda verdict: verdict["error_type"] == "ill_posed",
-    "ambiguity_error_percent": lambda verdict: verdict["error_type"] == "ambiguous",
-}
-
-
-def taxonomy_rows(config: Config, verdicts: Mapping[TeacherRun, Rows]) -> list[TaxonomyRow]:
-    """One row per dataset, arm and category, in the config's order; arms without a judged question have none.
-
-    verdicts: by question set (`name` is the arm).
-    """
-    rows = []
-    for dataset in config.datasets:
-        for name, arm in config.arms_on(dataset).items():
-            asked = [questions for run, questions in verdicts.items() if run[:2] == (dataset, name)]
-            judged = [[row for row in questions if row["error_type"] is not None] for questions in asked]
-            sets = [questions for questions in judged if questions]
-            for category, counts in CATEGORIES.items() if sets else ():
-                shares = [100.0 * np.mean([counts(row) for row in questions]) for questions in sets]
-                rows.append(
-                    TaxonomyRow(
-                        dataset=dataset,
-                        arm=name,
-                        label=arm.label,
-                        category=category,
-                        question_sets=len(sets),
-                        questions=sum(map(len, sets)),
-                        unjudged=sum(map(len, asked)) - sum(map(len, sets)),
-                        mean_percent=float(np.mean(shares)),
-                        sd_percent=float(np.std(shares, ddof=1)) if len(shares) > 1 else None,
-                    )
-                )
     return rows
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from soar_pipeline.artifacts import write_text
+from soar_pipeline.reporting.long_tables import read_tables
 from soar_pipeline.reporting.paper import read_paper
 from soar_pipeline.reporting.paper_tables import paper_tables
 from soar_pipeline.reporting.table_files import as_csv, as_markdown
-from soar_pipeline.reporting.tables import read_tables
 from soar_pipeline.slices import ReportSlice
 from soar_pipeline.stages.command import run_stage
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from soar_pipeline.artifact_paths import dataset_of, student_run, teacher_run
 from soar_pipeline.artifacts import ATTEMPTS, EVALUATION, QUESTIONS, STEPS, read_rows, write_text
 from soar_pipeline.reporting import page
+from soar_pipeline.reporting.long_tables import read_tables
 from soar_pipeline.reporting.paper import read_paper
 from soar_pipeline.reporting.record import AttemptCounts, attempt_counts, provenance, rule_costs
 from soar_pipeline.reporting.sampled_questions import sampled_questions
-from soar_pipeline.reporting.tables import read_tables
 from soar_pipeline.slices import ReportSlice
 from soar_pipeline.stages.command import run_stage
 
@@ -43,13 +43,13 @@ def write_report(
     asked = {teacher_run(path): path for path in questions}
     first_seeds = [run for run in sorted(asked) if run.teacher_seed == min(seed for *_, seed in asked)]
     samples = {
-        run: sampled_questions(
-            whole, run, taken[run], read_rows(asked[run], QUESTIONS), whole.report.sample_questions
-        )
+        run: sampled_questions(whole, run, taken[run], read_rows(asked[run], QUESTIONS), whole.report.sample_questions)
         for run in first_seeds
     }
     counts = _counts(list(whole.datasets), attempts, evaluations)
-    html = page.render(whole, tables, read_paper(whole, paper), figures, captions, samples, counts, rule_costs(benchmarks))
+    html = page.render(
+        whole, tables, read_paper(whole, paper), figures, captions, samples, counts, rule_costs(benchmarks)
+    )
     write_text(report, html)
     found = "\n".join(page.findings(whole, tables))
     write_text(finding, found + "\n")

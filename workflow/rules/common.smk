@@ -86,10 +86,12 @@ def for_soar_runs(pattern):
 
 
 def for_question_sets(pattern, arms=None):
-    """One path per question set of the arms (none named: all that have questions)."""
+    """One path per question set of the arms (None: all that have questions)."""
+    if arms is None:
+        arms = [name for name, arm in CONFIG.arms.items() if arm.questions]
     return [
         path
-        for arm in arms or [name for name, arm in CONFIG.arms.items() if arm.questions]
+        for arm in arms
         for path in expand(
             pattern,
             dataset=CONFIG.datasets_of(arm),
@@ -165,6 +167,13 @@ def judged_of(wildcards, folder):
     """The questions, or their verdicts, that a judged arm chooses from."""
     arm = CONFIG.arms[wildcards.arm].questions.arm
     return f"<run>/{wildcards.dataset}/{folder}/{arm}/t{wildcards.teacher_seed}.parquet"
+
+
+def judging_model(wildcards):
+    """The model folder of a local judge; nothing for the others."""
+    judge = CONFIG.taxonomy.judge
+    local = judge is not None and judge.kind == "local"
+    return f"<run>/models/{judge.model}" if local else []
 
 
 def questions_of(wildcards):

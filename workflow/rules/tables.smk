@@ -11,8 +11,9 @@ rule make_tables:
         promotions=for_soar_runs(
             "<run>/{dataset}/soar/{objective}/t{teacher_seed}/promotions.parquet"
         ),
-        taxonomy=judged_question_sets(
-            "<run>/{dataset}/taxonomy/{arm}/t{teacher_seed}.parquet"
+        taxonomy=for_question_sets(
+            "<run>/{dataset}/taxonomy/{arm}/t{teacher_seed}.parquet",
+            arms=CONFIG.taxonomy.arms,
         ),
         paper=[shipped(f"resources/paper/{name}.csv") for name in PAPER_TABLES],
     output:
