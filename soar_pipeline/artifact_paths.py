@@ -43,7 +43,10 @@ def student_run(path: Path) -> StudentRun:
 
 
 def teacher_run(path: Path) -> TeacherRun:
-    """Of `<dataset>/questions/<arm>/t<t>.parquet`, of its verdicts in `<dataset>/taxonomy/`, and of what lies in `<dataset>/soar/<objective>/t<t>/`."""
+    """Of `<dataset>/questions/<arm>/t<t>.parquet`, of its verdicts in `<dataset>/taxonomy/`, and of SOAR runs' files.
+
+    Those lie in `<dataset>/soar/<objective>/t<t>/`.
+    """
     found = _match(_TEACHER, path)
     return TeacherRun(found["dataset"], found["name"], int(found["teacher"]))
 

@@ -481,7 +481,7 @@ class ReportConfig(Section):
 
 
 class FigureConfig(Section):
-    """One figure, by a name of your choice: `figures/<name>.svg` and `.png`. What is not said is chosen from the rest."""
+    """One figure, by a name of your choice: `figures/<name>.svg` and `.png`. What is not said is what the run has."""
 
     kind: Literal[
         "learning_curves",
@@ -509,8 +509,8 @@ class FigureConfig(Section):
     )
     against: Literal["size", "tau", "n"] | None = Field(
         None,
-        description="of a sweep: size, questions given to the fresh student; tau, promotion threshold, and n, questions "
-        "per dataset, of the SOAR runs [Figures 16, 17]",
+        description="of a sweep: size, questions given to the fresh student; tau, promotion threshold, and n, "
+        "questions per dataset, of the SOAR runs [Figures 16, 17]",
     )
 
     @model_validator(mode="after")

@@ -206,7 +206,7 @@ class ScheduleSlice(Section):
 
 
 def fresh_student_rl(config: Config, dataset: str, arm: str) -> StudentConfig:
-    """The RL of an arm's fresh students: the `student` section with what differs in `fresh_student`, then in the arm."""
+    """An arm's fresh students: the `student` section with what differs in `fresh_student`, then in the arm."""
     fresh = config.fresh_student_of(arm, dataset)
     changes = {"warmup_steps": fresh.warmup_steps}
     if fresh.kl_coefficient is not None:

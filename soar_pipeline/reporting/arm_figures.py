@@ -124,7 +124,7 @@ class Swept:
     line: str
 
 
-def swept(config: Config, dataset: str, arm: str, against: str) -> Swept:
+def swept(config: Config, arm: str, against: str) -> Swept:
     """Arms that differ only in the swept value lie on one line."""
     chosen = config.arms[arm]
     if against == "size":
@@ -144,9 +144,7 @@ def sweep(shown: Selection, passk: list[PasskRow]) -> Figure:
     """
     config, against = shown.config, shown.figure.against
     places = {
-        (dataset, arm): swept(config, dataset, arm, against)
-        for dataset in shown.datasets
-        for arm in shown.arms_on(dataset)
+        (dataset, arm): swept(config, arm, against) for dataset in shown.datasets for arm in shown.arms_on(dataset)
     }
     looks = styles(dict.fromkeys(place.line for place in places.values()))
     figure, grid = wrapped_panels(len(shown.datasets), len(shown.ks))

@@ -29,8 +29,8 @@ def finding(config: Config, dataset: str, passk: list[PasskRow], sizes: list[Siz
     if headlines:
         against = f", against {_listed([_solved(row) for row in references])}" if references else ""
         ours = _listed([_solved(row) for row in headlines])
-        counted = f"; {counted(promotions, 'promotion')} in {counted(len(soar), 'SOAR run')}" if soar else ""
-        sentences.append(f"{place} {ours}{against}{counted}.")
+        made = f"; {counted(promotions, 'promotion')} in {counted(len(soar), 'SOAR run')}" if soar else ""
+        sentences.append(f"{place} {ours}{against}{made}.")
         if baseline:
             sentences += comparisons(headlines, baseline)
     elif references:

@@ -51,7 +51,7 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "seeds_of": seeds_of, "shown": shown}
+    environment.filters |= {"duration": duration, "seeds_of": seeds_of}
     return environment.get_template("report.html.j2").render(
         config=config,
         findings=findings(config, tables),
@@ -59,6 +59,7 @@ def render(
         tables=tables,
         paper_tables=paper_tables(config, tables, paper),
         paper_note=NOTE,
+        shown=shown,
         sections={
             section: [name for name, figure in config.figures.items() if figure.kind in kinds]
             for section, kinds in SECTIONS.items()

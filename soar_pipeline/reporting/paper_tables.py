@@ -1,7 +1,7 @@
 """The paper's tables in the paper's shape: its rows in its order with ours beside them (spec section 9).
 
-They are made from the long tables (`tables.py`), which stay the data. After the paper's rows stand the arms of ours that
-it lacks. What was not run is None, and blank wherever it is shown.
+They are made from the long tables (`long_tables.py`), which stay the data. After the paper's rows stand the arms of
+ours that it lacks. What was not run is None, and blank wherever it is shown.
 """
 
 from collections.abc import Iterator

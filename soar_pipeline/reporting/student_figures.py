@@ -24,23 +24,26 @@ def learning_curves(shown: Selection, curves: Curves, passk: list[PasskRow]) -> 
     A row of panels per dataset, one for each k.
     """
     config, looks, ks = shown.config, arm_styles(shown), shown.ks
+    untrained = shown.arms.keys() - shown.trained_arms.keys()
     figure, grid = wrapped_panels(len(shown.datasets), len(ks))
     for dataset, row in zip(shown.datasets, grid, strict=True):
         for k, axes in zip(ks, row, strict=True):
             for name in shown.arms_on(dataset):
                 _mean_curve(axes, _points(config, curves, dataset, name, k), looks[name])
-            for level in passk:
-                if (level.dataset, level.k) == (dataset, k) and level.arm in looks and not _is_trained(config, level):
-                    if level.mean_percent is not None:
-                        look = looks[level.arm]
-                        axes.axhline(level.mean_percent, color=look.color, linestyle=look.linestyle, linewidth=1.1)
+            levels = [row for row in passk if (row.dataset, row.k) == (dataset, k) and row.arm in untrained]
+            for level in levels:
+                if level.mean_percent is not None:
+                    look = looks[level.arm]
+                    axes.axhline(level.mean_percent, color=look.color, linestyle=look.linestyle, linewidth=1.1)
             _finish(axes, config, dataset, f"{dataset}: pass@{k}")
-    handles = []
-    for name, arm in shown.arms.items():
-        trained = arm.policy in ("fresh_student", "serl")
-        label = arm.label if trained else f"{arm.label} (not trained)"
-        handles.append(line_handle(label, looks[name], marker=trained))
-    legend_below(figure, handles)
+    notes = {name: " (not trained)" if name in untrained else "" for name in shown.arms}
+    legend_below(
+        figure,
+        [
+            line_handle(arm.label + notes[name], looks[name], marker=name not in untrained)
+            for name, arm in shown.arms.items()
+        ],
+    )
     return figure
 
 
@@ -82,10 +85,6 @@ def arm_styles(shown: Selection) -> dict[str, Style]:
     bases = [name for name, arm in shown.arms.items() if arm.policy == "base"]
     looks = styles(name for name in shown.arms if name not in (*bases, baseline))
     return looks | dict.fromkeys(bases, BASE) | {baseline: REFERENCE}
-
-
-def _is_trained(config: Config, row: PasskRow) -> bool:
-    return config.arms[row.arm].policy in ("fresh_student", "serl")
 
 
 def _points(

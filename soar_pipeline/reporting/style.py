@@ -90,7 +90,7 @@ def wrapped_panels(groups: int, per_group: int, widest: int = 3) -> tuple[Figure
     columns = min(per_group, widest)
     rows = math.ceil(per_group / columns)
     figure, grid = panels(groups * rows, columns)
-    by_group = [sum(grid[group * rows : (group + 1) * rows], []) for group in range(groups)]
+    by_group = [[axes for row in grid[g * rows : (g + 1) * rows] for axes in row] for g in range(groups)]
     for axes in by_group:
         for unused in axes[per_group:]:
             unused.remove()

@@ -28,8 +28,9 @@ class TaxonomyRow:
     """Verdicts on one arm's questions (table 7).
 
     judged, unjudged: questions with and without a verdict; percentages are of the judged ones, over all question
-    files of the arm, and their SDs between the files (empty for one file). well posed = correct + arithmetic + logical fallacy. replies, tokens, cost: what the verdicts
-    took, cached or not; cost is empty where the config gives no prices.
+    files of the arm, and their SDs between these files (empty for one). well posed = correct + arithmetic + logical
+    fallacy. replies, tokens, cost: what the verdicts took, cached or not; cost is empty where the config gives no
+    prices.
     """
 
     dataset: str
