@@ -4,9 +4,10 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from made_run import CAPTIONS, DATASET, FIGURES, HOSTILE, MadeRun, made_config
+from made_run import CAPTIONS, DATASET, HOSTILE, MadeRun, made_config
 
 from soar_pipeline.artifacts import ATTEMPTS, digest
+from soar_pipeline.config import DEFAULT_FIGURES as FIGURES
 from soar_pipeline.reporting.csv_files import read_csv
 from soar_pipeline.reporting.finding import finding, notes
 from soar_pipeline.reporting.page import duration

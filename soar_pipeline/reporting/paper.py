@@ -40,6 +40,11 @@ class PaperFigures:
         """The rows of a pass@k table."""
         return list(dict.fromkeys(row for name, row, _ in self.passk if name == table))
 
+    def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
+        """The entry for an arm in its own table, or in that of the data set."""
+        table = arm.paper_table or config.datasets[dataset].paper_table
+        return self.passk.get((table, arm.paper, k), (None, None))
+
     def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str | None:
         """Table 1's row for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
         if arm.paper is None:

@@ -12,23 +12,12 @@ from soar_pipeline.reporting.finding import counted, seeds_of
 from soar_pipeline.reporting.hyperparameters import hyperparameters
 from soar_pipeline.reporting.long_tables import Tables
 from soar_pipeline.reporting.paper import PaperFigures
+from soar_pipeline.reporting.table_names import TITLES, own_table, table_names
 from soar_pipeline.reporting.tables import PasskRow
 from soar_pipeline.reporting.taxonomy_table import PAPER_CATEGORIES
 
 Value = float | int | str | None
 Arm = tuple[str, str]
-
-TITLES = {
-    "table1_vendi": "Table 1: diversity of the questions (Vendi score)",
-    "table2_datasets": "Table 2: problems before and after the fail@k filter",
-    "table3_hyperparameters": "Table 3: hyperparameters",
-    "table4_math": "Table 4: pass@k on MATH, %",
-    "table5_harp": "Table 5: pass@k on HARP, %",
-    "table6_olympiadbench": "Table 6: pass@k on OlympiadBench, %",
-    "table7_taxonomy": "Table 7: the questions by a judge's verdict, %",
-    "table8_multi_turn": "Table 8: teachers that write question and answer in two turns, pass@k, %",
-    "table9_llama31_8b": "Table 9: Llama-3.1-8B-Instruct, pass@k on MATH, %",
-}
 
 
 @dataclass(frozen=True)
@@ -75,11 +64,6 @@ class PaperTable:
         return sum(row.was_run for row in self.rows)
 
 
-def table_names(config: Config) -> list[str]:
-    """The tables of a run: the paper's, and one for each data set that stands for none of the paper's."""
-    return [*TITLES, *(_own_table(name) for name, dataset in config.datasets.items() if dataset.paper_table is None)]
-
-
 def paper_tables(config: Config, tables: Tables, paper: PaperFigures) -> list[PaperTable]:
     """All tables of `table_names`, in its order."""
     made = {
@@ -91,15 +75,11 @@ def paper_tables(config: Config, tables: Tables, paper: PaperFigures) -> list[Pa
     return [made.get(name) or _passk_table(name, config, tables, paper) for name in table_names(config)]
 
 
-def _own_table(dataset: str) -> str:
-    return f"passk_{dataset}"
-
-
 def _passk_table(name: str, config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
     ours: dict[Arm, dict[int, PasskRow]] = {}
     for row in tables.passk:
         table = config.arms[row.arm].paper_table or config.datasets[row.dataset].paper_table
-        if (table or _own_table(row.dataset)) == name:
+        if (table or own_table(row.dataset)) == name:
             ours.setdefault((row.dataset, row.arm), {})[row.k] = row
     ks = PASS_AT_K if name in TITLES else config.pass_at_k
     papers_row = {arm: config.arms[arm[1]].paper for arm in ours}

@@ -3,10 +3,11 @@
 import re
 
 from soar_pipeline import slices
-from soar_pipeline.reporting.paper_tables import table_names
 from soar_pipeline.reporting.selection import READS, Selection
+from soar_pipeline.reporting.table_names import TITLES, table_names
 
-PAPER_LONG_TABLES = ("passk", "sizes", "vendi", "runs", "taxonomy")
+PAPER_TABLES = tuple(TITLES)
+LONG_TABLES = ("passk", "sizes", "vendi", "runs", "taxonomy")
 
 
 def validated(values):
