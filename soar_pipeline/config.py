@@ -100,6 +100,7 @@ class DatasetConfig(PoolConfig):
     paper_table: PaperTable | None = Field(
         None, description="the paper's table that stands beside this data set's figures (resources/paper)"
     )
+    soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ here")
     fresh_student: dict[str, Any] = Field({}, description="keys of the `fresh_student` section that differ here")
 
     @property
@@ -583,8 +584,10 @@ class Config(Section):
         for name, dataset in self.datasets.items():
             _known(dataset.model, self.models, f"datasets.{name}.model", "models")
         for name in self.objectives:
-            soar = self.soar_of(name)
-            _check_micro_batch(self.teacher, soar.datasets * soar.questions_per_dataset, f"objectives.{name}: teacher")
+            for dataset in self.datasets:
+                soar = self.soar_of(dataset, name)
+                rollouts = soar.datasets * soar.questions_per_dataset
+                _check_micro_batch(self.teacher, rollouts, f"objectives.{name}: teacher")
         for name in self.arms:
             self._check_arm(name)
         for name in (self.report.baseline_arm, *self.report.headline_arms):
@@ -666,9 +669,10 @@ class Config(Section):
         """The k that can be estimated from `evaluation.samples`."""
         return tuple(k for k in PASS_AT_K if k <= self.evaluation.samples)
 
-    def soar_of(self, objective: str) -> SoarConfig:
-        """The `soar` section with an objective's differences."""
-        return _merged(self.soar, self.objectives[objective].soar, f"objectives.{objective}.soar")
+    def soar_of(self, dataset: str, objective: str) -> SoarConfig:
+        """The `soar` section with the differences of a data set, then those of an objective, which win."""
+        section = _merged(self.soar, self.datasets[dataset].soar, f"datasets.{dataset}.soar")
+        return _merged(section, self.objectives[objective].soar, f"objectives.{objective}.soar")
 
     def student_of(self, arm: str) -> StudentConfig:
         """The `student` section with an arm's differences."""

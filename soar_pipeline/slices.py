@@ -147,7 +147,7 @@ class SoarSlice(Section):
             sampling=SamplingSlice.of(config, dataset),
             student=config.student,
             teacher=config.teacher,
-            soar=config.soar_of(objective),
+            soar=config.soar_of(dataset, objective),
             # The differences are merged into `soar` above, and the number of seeds is no business of one run.
             objective=config.objectives[objective].model_copy(update={"soar": {}, "teacher_seeds": None}),
         )

@@ -149,7 +149,7 @@ def test_differences_of_an_objective_and_an_arm_are_merged_into_their_sections()
     values = with_change("objectives.soar.soar", {"outer_steps": 3})
     values["arms"]["hard_only"]["student"] = {"group_size": 128}
     config = validate(values, "here")
-    assert (config.soar_of("soar").outer_steps, config.soar_of("intrinsic").outer_steps) == (3, 200)
+    assert (config.soar_of("pool", "soar").outer_steps, config.soar_of("pool", "intrinsic").outer_steps) == (3, 200)
     assert (config.student_of("hard_only").group_size, config.student_of("soar_pq").group_size) == (128, 32)
 
 

@@ -10,6 +10,7 @@ from made_run import SOLVED, MadeRun, made_config
 
 from soar_pipeline import artifacts
 from soar_pipeline.reporting.tables import PasskRow, SizeRow, SoarRunRow, VendiRow
+from soar_pipeline.reporting.taxonomy_table import TaxonomyRow
 
 SECTIONS = {
     "problems.parquet": artifacts.PROBLEMS.names,
@@ -24,10 +25,12 @@ SECTIONS = {
     "students/<arm>/t<seed>-s<seed>/curve.parquet": artifacts.CURVE.names,
     "passk.parquet": artifacts.PASSK.names,
     "diversity.parquet": artifacts.DIVERSITY.names,
+    "taxonomy/<arm>/t<seed>.parquet": artifacts.TAXONOMY.names,
     "tables/passk.csv": [field.name for field in fields(PasskRow)],
     "tables/sizes.csv": [field.name for field in fields(SizeRow)],
     "tables/vendi.csv": [field.name for field in fields(VendiRow)],
     "tables/runs.csv": [field.name for field in fields(SoarRunRow)],
+    "tables/taxonomy.csv": [field.name for field in fields(TaxonomyRow)],
 }
 
 

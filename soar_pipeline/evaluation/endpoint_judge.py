@@ -223,9 +223,11 @@ class RemoteJudge:
                 f"{self.url}: refused with {status}: {said}; check taxonomy.judge"
                 + (f" and the key in {variable}" if variable else " (api_key_variable names no key)")
             )
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if status != 200 or kind != "application/json" or "Content-Encoding" in response.headers:
-            raise _NoReply(f"no JSON: status {status}, content type {self._cleared(kind) or 'missing'}")
+        kind = self._cleared(response.headers.get("Content-Type", "missing"))
+        if status != 200 or kind.partition(";")[0].strip().lower() != "application/json":
+            raise _NoReply(f"no JSON: status {status}, content type {kind}")
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise _NoReply("a compressed reply, which was not asked for")
         if len(body) > MAX_REPLY_BYTES:
             raise _NoReply(f"a reply of more than {MAX_REPLY_BYTES} bytes")
         try:

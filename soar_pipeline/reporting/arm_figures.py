@@ -124,14 +124,14 @@ class Swept:
     line: str
 
 
-def swept(config: Config, arm: str, against: str) -> Swept:
+def swept(config: Config, dataset: str, arm: str, against: str) -> Swept:
     """Arms that differ only in the swept value lie on one line."""
     chosen = config.arms[arm]
     if against == "size":
         kinds = {"teacher": "objective", "pool": "pool"}
         source = getattr(chosen.questions, kinds.get(chosen.questions.source, ""), "base model")
         return Swept(chosen.questions.size, f"questions of {source}")
-    soar = config.soar_of(chosen.soar_objective)
+    soar = config.soar_of(chosen.transfer_from or dataset, chosen.soar_objective)
     if against == "tau":
         return Swept(soar.promotion_threshold, f"n = {soar.questions_per_dataset}")
     return Swept(soar.questions_per_dataset, f"τ = {soar.promotion_threshold:g}")
@@ -144,16 +144,17 @@ def sweep(shown: Selection, passk: list[PasskRow]) -> Figure:
     """
     config, against = shown.config, shown.figure.against
     places = {
-        (dataset, arm): swept(config, arm, against) for dataset in shown.datasets for arm in shown.arms_on(dataset)
+        (dataset, arm): swept(config, dataset, arm, against)
+        for dataset in shown.datasets
+        for arm in shown.arms_on(dataset)
     }
     looks = styles(dict.fromkeys(place.line for place in places.values()))
     figure, grid = wrapped_panels(len(shown.datasets), len(shown.ks))
     papers_shown = False
     for dataset, row in zip(shown.datasets, grid, strict=True):
-        here = {arm: place for (at, arm), place in places.items() if at == dataset}
         for k, axes in zip(shown.ks, row, strict=True):
             rows = {arm: found for (arm, at), found in _by_arm(passk, dataset).items() if at == k}
-            papers_shown |= _sweep(axes, against, here, rows, looks)
+            papers_shown |= _sweep(axes, against, places[dataset], rows, looks)
             level = rows.get(config.report.baseline_arm)
             if axes.lines and level and level.mean_percent is not None:
                 axes.axhline(level.mean_percent, color=REFERENCE.color, linestyle=REFERENCE.linestyle, linewidth=1.1)

@@ -12,7 +12,7 @@ def hyperparameters(config: Config) -> dict[tuple[str, str], tuple[str, str]]:
     Where data sets, objectives or arms differ, every value is named: `0 or 20`. Empty where the run has none, or where
     the row has no counterpart here: a teacher update takes all questions of an outer step, and so has no batch size.
     """
-    loops = [config.soar_of(objective) for objective in dict.fromkeys(run[1] for run in config.soar_runs())]
+    loops = [config.soar_of(*run) for run in dict.fromkeys(run[:2] for run in config.soar_runs())]
     teachers = [config.teacher] * bool(loops)
     students = [config.student] * bool(loops)
     fresh = []

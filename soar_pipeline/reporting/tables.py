@@ -218,7 +218,7 @@ def soar_run_rows(
                 outer_steps=len(taken),
                 steps_with_signal=sum(row["signal"] for row in taken),
                 promotions=len(promoted),
-                promotion_questions=len(promoted) * config.soar_of(run.name).questions_per_dataset,
+                promotion_questions=len(promoted) * config.soar_of(run.dataset, run.name).questions_per_dataset,
                 train_accuracy_start_percent=_percent(taken[0]["baseline_train_accuracy"]) if taken else None,
                 train_accuracy_best_percent=_percent(max(accuracies, default=None)),
                 mean_reward=float(np.mean([row["mean_reward"] for row in taken])) if taken else None,

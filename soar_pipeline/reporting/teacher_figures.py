@@ -42,7 +42,7 @@ NO_RUN = "no SOAR run"
 def teacher_reward(shown: Selection, steps: Steps) -> Figure:
     """Mean reward of every outer step (dots), its moving average (line), promotions, and tau."""
 
-    def draw(axes: Axes, objective: str, rows: list[dict[str, Any]], look: Style) -> None:
+    def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
         signal = [row for row in rows if row["signal"]]
         silent = [row for row in rows if not row["signal"]]
         for points, face in ((signal, look.color), (silent, "none")):
@@ -60,8 +60,10 @@ def teacher_reward(shown: Selection, steps: Steps) -> Figure:
         average = [np.nan if row["moving_average"] is None else row["moving_average"] for row in rows]
         axes.plot([row["outer_step"] for row in rows], average, color=look.color, linestyle=look.linestyle)
         _mark_promotions(axes, rows, "mean_reward", look)
-        if shown.config.objectives[objective].promotion:
-            axes.axhline(shown.config.soar_of(objective).promotion_threshold, color=GREY, linestyle=":", linewidth=1)
+        if shown.config.objectives[run.name].promotion:
+            axes.axhline(
+                shown.config.soar_of(run.dataset, run.name).promotion_threshold, color=GREY, linestyle=":", linewidth=1
+            )
 
     figure = _per_objective(shown, steps, draw, "mean reward of the step")
     seeds = sorted({run.teacher_seed for run in steps})
@@ -75,7 +77,7 @@ def teacher_reward(shown: Selection, steps: Steps) -> Figure:
 def baseline_accuracy(shown: Selection, steps: Steps) -> Figure:
     """Greedy accuracy of the baseline student on train, stage by stage."""
 
-    def draw(axes: Axes, objective: str, rows: list[dict[str, Any]], look: Style) -> None:
+    def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
         accuracy = [100.0 * row["baseline_train_accuracy"] for row in rows]
         numbers = [row["outer_step"] for row in rows]
         axes.step(numbers, accuracy, where="post", color=look.color, linestyle=look.linestyle)
@@ -146,7 +148,7 @@ def diversity(shown: Selection, steps: Steps, vendi: list[VendiRow]) -> Figure:
 def _per_objective(
     shown: Selection,
     steps: Steps,
-    draw: Callable[[Axes, str, list[dict[str, Any]], Style], None],
+    draw: Callable[[Axes, TeacherRun, list[dict[str, Any]], Style], None],
     ylabel: str,
 ) -> Figure:
     """One row per dataset, one column per objective; `draw` is called once per SOAR run with its look."""
@@ -155,7 +157,7 @@ def _per_objective(
     for (dataset, objective), axes in cells.items():
         runs = {run: rows for run, rows in sorted(steps.items()) if run[:2] == (dataset, objective) and rows}
         for run, rows in runs.items():
-            draw(axes, objective, rows, looks[str(run.teacher_seed)])
+            draw(axes, run, rows, looks[str(run.teacher_seed)])
         axes.set(title=title_of(shown, dataset, objective), xlabel="outer step", ylabel=ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not runs:

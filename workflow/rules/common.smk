@@ -59,11 +59,11 @@ def arms_with(*policies):
 
 
 def question_arms(*sources):
-    """Arms whose extra questions come from one of the sources."""
+    """Arms whose extra questions come from one of the sources (none named: from any)."""
     return [
         name
         for name, arm in CONFIG.arms.items()
-        if arm.questions and arm.questions.source in sources
+        if arm.questions and (not sources or arm.questions.source in sources)
     ]
 
 
@@ -86,10 +86,8 @@ def for_soar_runs(pattern):
     ]
 
 
-def for_question_sets(pattern, arms=None):
-    """One path per question set of the arms (None: all that have questions)."""
-    if arms is None:
-        arms = [name for name, arm in CONFIG.arms.items() if arm.questions]
+def for_question_sets(pattern, arms):
+    """One path per question set of the arms."""
     return [
         path
         for arm in arms
