@@ -15,6 +15,7 @@ from soar_pipeline.reporting.student_figures import REFERENCE, arm_styles
 from soar_pipeline.reporting.style import (
     GREY,
     HOLLOW,
+    LIGHT_GREY,
     Style,
     empty,
     legend_below,
@@ -85,7 +86,7 @@ def bars(shown: Selection, passk: list[PasskRow]) -> Figure:
         papers_shown |= _bars(axes, shown, dataset, _by_arm(passk, dataset), looks)
         axes.set_title(dataset)
     handles: list[Patch | Line2D] = [
-        Patch(fc=looks[name].color, ec="white", hatch=looks[name].hatch, label=arm.label)
+        Patch(fc=_fill(looks[name]), ec="white", hatch=looks[name].hatch, label=arm.label)
         for name, arm in shown.arms.items()
     ]
     legend_below(figure, [*handles, *_paper_handle(papers_shown)])
@@ -102,7 +103,9 @@ def _bars(axes: Axes, shown: Selection, dataset: str, rows: ByArm, looks: dict[s
             place = group + (position - (len(arms) - 1) / 2) * width
             if row is None or row.mean_percent is None:
                 continue
-            axes.bar(place, row.mean_percent, 0.92 * width, color=look.color, hatch=look.hatch, edgecolor="white", lw=0)
+            axes.bar(
+                place, row.mean_percent, 0.92 * width, color=_fill(look), hatch=look.hatch, edgecolor="white", lw=0
+            )
             axes.errorbar(place, row.mean_percent, row.sd_percent or 0.0, color="black", elinewidth=1, capsize=2.5)
             if row.paper_mean_percent is not None:
                 papers.append((place, row.paper_mean_percent))
@@ -114,6 +117,11 @@ def _bars(axes: Axes, shown: Selection, dataset: str, rows: ByArm, looks: dict[s
     axes.set(ylabel="test problems solved, %", ylim=(0, None))
     axes.grid(False, axis="x")
     return bool(papers)
+
+
+def _fill(look: Style) -> str:
+    """Error bars are black, so no bar is."""
+    return LIGHT_GREY if look == REFERENCE else look.color
 
 
 @dataclass(frozen=True)
@@ -144,11 +152,10 @@ def sweep(shown: Selection, passk: list[PasskRow]) -> Figure:
     """
     config, against = shown.config, shown.figure.against
     places = {
-        (dataset, arm): swept(config, dataset, arm, against)
+        dataset: {arm: swept(config, dataset, arm, against) for arm in shown.arms_on(dataset)}
         for dataset in shown.datasets
-        for arm in shown.arms_on(dataset)
     }
-    looks = styles(dict.fromkeys(place.line for place in places.values()))
+    looks = styles(dict.fromkeys(place.line for here in places.values() for place in here.values()))
     figure, grid = wrapped_panels(len(shown.datasets), len(shown.ks))
     papers_shown = False
     for dataset, row in zip(shown.datasets, grid, strict=True):

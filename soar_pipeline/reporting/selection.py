@@ -91,9 +91,11 @@ class Selection:
     def _chosen_on(self, dataset: str) -> list[str]:
         figure, found = self.figure, self.config.arms_on(dataset)
         chosen = [name for name in found if figure.arms is None or name in figure.arms]
-        if figure.against is None:
-            return chosen
-        return [name for name in chosen if self.config.has_swept(name, figure.against)]
+        if figure.kind == "diversity":
+            return [name for name in chosen if found[name].questions is not None]
+        if figure.against is not None:
+            return [name for name in chosen if self.config.has_swept(name, figure.against)]
+        return chosen
 
     def _wanted(self, objective: str) -> bool:
         return self.figure.objectives is None or objective in self.figure.objectives

@@ -69,6 +69,10 @@ def seed_curves(shown: Selection, curves: Curves) -> Figure:
             _finish(axes, config, dataset, f"{dataset}: {config.arms[name].label}, pass@{k}")
         if not arms:
             empty(panels_of_row[0], "no arm that is trained")
+        # Side by side to be compared: one scale.
+        top = max(axes.get_ylim()[1] for axes in panels_of_row)
+        for axes in panels_of_row:
+            axes.set_ylim(-0.02 * top, top)
     handles = [line_handle(f"teacher seed {seed}" if seed else "no teacher", looks[str(seed)]) for seed in seeds]
     legend_below(figure, [*handles, line_handle(config.arms[baseline].label, REFERENCE)])
     return figure

@@ -25,11 +25,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ((0, ()), (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), (0, (2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "ooo")
-GREY = "#6b6b6b"
+GREY, LIGHT_GREY = "#6b6b6b", "#b9b9b9"
 # A sequence from light to dark for ordered classes: also ordered in grey.
 ORDERED = ("#d0e5f2", "#8fc1e3", "#4a93c9", "#1f649d", "#0b3a63")
 
 FIGURE_WIDTH, NARROWEST_PANEL, PANEL_HEIGHT, PNG_DPI = 9.4, 3.3, 2.9, 160
+
+# Of a legend's entry without its text, and of a letter of it, in inches.
+HANDLE_WIDTH, LETTER_WIDTH = 0.62, 0.068
 
 LOOK = {
     "font.family": "DejaVu Sans",
@@ -99,6 +102,7 @@ def wrapped_panels(groups: int, per_group: int, widest: int = 3) -> tuple[Figure
 
 def empty(axes: Axes, text: str) -> None:
     """Say in the panel why there is nothing to draw."""
+    axes.set(xlabel="", ylabel="")
     axes.grid(False)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -106,9 +110,11 @@ def empty(axes: Axes, text: str) -> None:
 
 
 def legend_below(figure: Figure, handles: list[Artist]) -> None:
-    """One legend for all panels, outside of them, in rows of similar length."""
+    """One legend for all panels, outside of them, in rows of similar length that fit the figure."""
     if handles:
-        rows = math.ceil(len(handles) / 5)
+        longest = max(len(handle.get_label()) for handle in handles)
+        fitting = int(figure.get_figwidth() / (HANDLE_WIDTH + longest * LETTER_WIDTH))
+        rows = math.ceil(len(handles) / max(1, min(5, fitting)))
         figure.legend(handles=handles, loc="outside lower center", ncols=math.ceil(len(handles) / rows))
 
 
