@@ -153,12 +153,16 @@ TAXONOMY = _schema(
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a file was made. `inputs` are paths; their digests are taken when the file is written."""
+    """How a file was made. `inputs` are paths; their digests are taken when the file is written.
+
+    `report` is what else the stage has to say about what it did (JSON).
+    """
 
     stage: str
     config: dict[str, Any]
     seed: int | None = None
     inputs: tuple[Path, ...] = ()
+    report: dict[str, Any] | None = None
 
     def as_json(self) -> str:
         """Deterministic: sorted keys, no clock, no host."""
@@ -168,6 +172,7 @@ class Provenance:
             "seed": self.seed,
             "versions": package_versions(),
             "inputs": {path.name: digest(path) for path in self.inputs},
+            "report": self.report or {},
         }
         return json.dumps(record, sort_keys=True)
 

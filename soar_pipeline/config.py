@@ -49,7 +49,7 @@ class ModelConfig(Section):
 
 
 class PromptConfig(Section):
-    """Prompt files; both are text files whose whole content is the prompt."""
+    """Prompt files: text files whose whole content is the prompt."""
 
     student: str = Field(
         "resources/prompts/student.txt",
@@ -64,16 +64,37 @@ class PromptConfig(Section):
         description="file of the taxonomy judge's prompt; holds `{question}` and `{answer}` exactly once, between "
         "`{boundary}`s [taxonomy]",
     )
+    teacher_question: str = Field(
+        "resources/prompts/teacher_question.txt",
+        description="two turns: file of the first prompt, which asks for a question alone [multi-turn]",
+    )
+    teacher_answer: str = Field(
+        "resources/prompts/teacher_answer.txt",
+        description="two turns: file of the second prompt, which asks for the answer; holds `{question}` exactly once "
+        "[multi-turn]",
+    )
 
 
 class PoolConfig(Section):
     """Problems that are not filtered, by a name of your choice: real questions that arms train on."""
 
-    adapter: Literal["digit_shuffles", "math", "plain"] = Field(
-        description="digit_shuffles: generated here; math: rows as in the MATH benchmark; plain: `question`, `answer` "
-        "[experiments: MATH, HARP, OlympiadBench]"
+    adapter: Literal["digit_shuffles", "harp", "math", "olympiadbench", "plain"] = Field(
+        description="digit_shuffles: generated here; harp, math, olympiadbench: rows as these are published; plain: "
+        "`question`, `answer` (docs/data.md) [experiments: MATH, HARP, OlympiadBench]"
     )
-    path: str | None = Field(None, description="JSONL or Parquet file; none for digit_shuffles")
+    path: str | None = Field(
+        None, description="file of the problems: .jsonl, .zip with one .jsonl in it, .json (a list) or .parquet"
+    )
+    hub: str | None = Field(None, description="in place of `path`: id of a data set on the hub (needs a network)")
+    subset: str | None = Field(None, description="hub: the data set's configuration, where it has several")
+    split: str | None = Field(None, description="hub: the split that is read")
+    revision: str | None = Field(None, description="hub: branch, tag or commit; none: the newest")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file at `path` must have; none: not checked"
+    )
+    rows: int | None = Field(
+        None, ge=1, description="rows that the source must have, before any is left out; none: not checked"
+    )
     subjects: tuple[str, ...] | None = Field(None, description="keep only these subjects")
     levels: tuple[str, ...] | None = Field(None, description="keep only these levels")
     limit: int | None = Field(None, ge=1, description="keep the first so many rows that are left")
@@ -83,10 +104,19 @@ class PoolConfig(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.adapter == "digit_shuffles" and not (self.difficulties and self.size):
-            raise ValueError("adapter digit_shuffles needs `difficulties` and `size`")
-        if self.adapter != "digit_shuffles" and not self.path:
-            raise ValueError(f"adapter {self.adapter} needs `path`")
+        if self.adapter == "digit_shuffles":
+            if not (self.difficulties and self.size):
+                raise ValueError("adapter digit_shuffles needs `difficulties` and `size`")
+            if self.path or self.hub or self.sha256 or self.rows:
+                raise ValueError("adapter digit_shuffles reads nothing: drop `path`, `hub`, `sha256` and `rows`")
+        elif bool(self.path) == bool(self.hub):
+            raise ValueError(f"adapter {self.adapter} needs `path` or `hub`, one of them")
+        if self.hub and not self.split:
+            raise ValueError("`hub` needs `split`")
+        if not self.hub and (self.subset or self.split or self.revision):
+            raise ValueError("`subset`, `split` and `revision` belong to `hub`")
+        if self.hub and self.sha256:
+            raise ValueError("`sha256` is that of the file at `path`; give `revision` and `rows` for `hub`")
         return self
 
 
@@ -226,6 +256,11 @@ class ObjectiveConfig(Section):
     )
     promotion: bool = Field(
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
+    )
+    turns: Literal[1, 2] = Field(
+        1,
+        description="how the teacher writes. 1: question and answer in one completion, filtered by form; 2: the "
+        "question first, then its answer, no filter [multi-turn]",
     )
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
     teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")

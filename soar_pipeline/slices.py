@@ -32,17 +32,27 @@ from soar_pipeline.config import (
 
 
 class Prompts(Section):
-    """Prompt texts; the student's holds `{question}` once."""
+    """Prompt texts; the student's holds `{question}` once.
+
+    A teacher that writes in two turns is asked for a question by `teacher`, and by `teacher_answer`, which holds
+    `{question}` once, for the answer. In one turn there is no `teacher_answer`.
+    """
 
     student: str
     teacher: str
+    teacher_answer: str | None = None
 
 
-def prompt_texts(config: Config) -> Prompts:
+def prompt_texts(config: Config, turns: int = 1) -> Prompts:
     """The texts of the prompt files; ConfigError where a file is missing or has no `{question}`."""
-    texts = {role: _prompt_text(config, role) for role in ("student", "teacher")}
-    if texts["student"].count("{question}") != 1:
-        raise ConfigError(f"prompts.student: {config.prompts.student} must hold {{question}} exactly once")
+    keys = {"student": "student", "teacher": "teacher"}
+    if turns == 2:
+        keys |= {"teacher": "teacher_question", "teacher_answer": "teacher_answer"}
+    texts = {role: _prompt_text(config, key) for role, key in keys.items()}
+    for role in texts.keys() & {"student", "teacher_answer"}:
+        if texts[role].count("{question}") != 1:
+            path = getattr(config.prompts, keys[role])
+            raise ConfigError(f"prompts.{keys[role]}: {path} must hold {{question}} exactly once")
     return Prompts(**texts)
 
 
@@ -57,12 +67,12 @@ def judge_prompt_text(config: Config) -> str:
     return text
 
 
-def _prompt_text(config: Config, role: str) -> str:
-    path = Path(getattr(config.prompts, role))
+def _prompt_text(config: Config, key: str) -> str:
+    path = Path(getattr(config.prompts, key))
     try:
         return path.read_text(encoding="utf-8").rstrip("\n")
     except OSError as error:
-        raise ConfigError(f"prompts.{role}: {path} cannot be read ({error.strerror})") from None
+        raise ConfigError(f"prompts.{key}: {path} cannot be read ({error.strerror})") from None
 
 
 class BaseModelSlice(Section):
@@ -97,12 +107,14 @@ class SamplingSlice(Section):
     seed: int
 
     @classmethod
-    def of(cls, config: Config, dataset: str) -> "SamplingSlice":
+    def of(cls, config: Config, dataset: str, objective: str | None = None) -> "SamplingSlice":
+        """The teacher's prompts are those of the objective, if any."""
+        turns = config.objectives[objective].turns if objective else 1
         model = config.models[config.datasets[dataset].model]
         return cls(
             dtype=model.dtype,
             chat_template=model.chat_template,
-            prompts=prompt_texts(config),
+            prompts=prompt_texts(config, turns),
             generation=config.generation,
             grading=config.grading,
             seed=config.seed,
@@ -144,7 +156,7 @@ class SoarSlice(Section):
     @classmethod
     def of(cls, config: Config, dataset: str, objective: str) -> "SoarSlice":
         return cls(
-            sampling=SamplingSlice.of(config, dataset),
+            sampling=SamplingSlice.of(config, dataset, objective),
             student=config.student,
             teacher=config.teacher,
             soar=config.soar_of(dataset, objective),
@@ -161,7 +173,7 @@ class QuestionSamplingSlice(Section):
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "QuestionSamplingSlice":
         return cls(
-            sampling=SamplingSlice.of(config, dataset),
+            sampling=SamplingSlice.of(config, dataset, config.arms[arm].soar_objective),
             max_draws_per_question=config.teacher.max_draws_per_question,
             size=config.arms[arm].questions.size,
         )

@@ -22,7 +22,7 @@ from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy
 from soar_pipeline.slices import Prompts
 from soar_pipeline.soar.examiner import Examiner
 from soar_pipeline.soar.promotion import RewardWindow, best_dataset, median_repeat
-from soar_pipeline.soar.questions import TeacherOutputError, acceptance_rate, sample_questions
+from soar_pipeline.soar.questions import SingleTurnWriter, TeacherOutputError, acceptance_rate
 from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward, OuterStep
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, Trial, WorkerProcesses
 from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
@@ -111,7 +111,7 @@ def good(answer: int) -> str:
 def test_rejected_draws_are_counted_before_the_accepted_one():
     teacher = CannedTeacher("no tags", good(1), "<question>x</question>", "\\boxed{3}", good(2))
     with Grader(GradingConfig()) as grader:
-        drawn = sample_questions(teacher, grader, PlainPrompts(), GENERATION, count=4, max_draws_per_question=9, seed=0)
+        drawn = SingleTurnWriter(teacher, grader, PlainPrompts(), GENERATION, max_draws_per_question=9).write(4, seed=0)
     assert [item.answer for item in drawn] == ["1", "2", "1", "2"]
     assert [item.rejected_before for item in drawn] == [1, 2, 1, 2]
     assert acceptance_rate(drawn) == 0.4
@@ -119,9 +119,10 @@ def test_rejected_draws_are_counted_before_the_accepted_one():
 
 def test_a_teacher_without_valid_questions_stops_the_run_with_its_last_outputs():
     with Grader(GradingConfig()) as grader, pytest.raises(TeacherOutputError, match=r"0 acceptable.*\n.*'no tags'"):
-        sample_questions(
-            CannedTeacher("no tags"), grader, PlainPrompts(), GENERATION, count=4, max_draws_per_question=3, seed=0
+        writer = SingleTurnWriter(
+            CannedTeacher("no tags"), grader, PlainPrompts(), GENERATION, max_draws_per_question=3
         )
+        writer.write(4, seed=0)
 
 
 def student_worker(base_model: Path) -> StudentWorker:

@@ -18,6 +18,18 @@ class Completion:
     token_ids: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A prompt, as the policy saw it, and what it wrote after it."""
+
+    prompt: str
+    completion: Completion
+
+
+# What a policy wrote for one reward. Its log-probability is the sum over its turns.
+Rollout = tuple[Turn, ...]
+
+
 class Generator(Protocol):
     """A policy that completes prompts."""
 

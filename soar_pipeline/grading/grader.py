@@ -50,6 +50,16 @@ class Grader:
         replies = self._replies([("parses", answer) for answer in stripped if not is_plain_integer(answer)])
         return [is_plain_integer(answer) or replies["parses", answer] is True for answer in stripped]
 
+    def verify_themselves(self, golds: Sequence[str]) -> list[bool]:
+        """Whether Math-Verify takes each gold answer for itself; False where that takes too long.
+
+        Unlike `parses` it lets a gold pass that is only compared as a string, as `grade` does: a published answer need
+        not be an expression. A gold that fails could be met by its own text alone, which Math-Verify cannot read.
+        """
+        stripped = [gold.strip() for gold in golds]
+        replies = self._replies([("verifies", gold, gold) for gold in stripped if not is_plain_integer(gold)])
+        return [is_plain_integer(gold) or replies["verifies", gold, gold] is True for gold in stripped]
+
     def _verified(self, boxed: list[tuple[str, str]]) -> list[bool | None]:
         quick = [settled(*pair) for pair in boxed]
         unsettled = [("verifies", *pair) for pair, right in zip(boxed, quick, strict=True) if right is None]

@@ -59,7 +59,16 @@ class PromptFormat:
         return self._wrapped(self.prompts.student.replace("{question}", question))
 
     def teacher(self) -> str:
+        """What the teacher is asked first: for a question and its answer, or in two turns for a question."""
         return self._wrapped(self.prompts.teacher)
+
+    @property
+    def two_turns(self) -> bool:
+        """Whether the teacher is asked for the answer in a turn of its own."""
+        return self.prompts.teacher_answer is not None
+
+    def teacher_answer(self, question: str) -> str:
+        return self._wrapped(self.prompts.teacher_answer.replace("{question}", question))
 
     def _wrapped(self, prompt: str) -> str:
         return in_chat_template(prompt, self.tokenizer) if self.chat_template else prompt

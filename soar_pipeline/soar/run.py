@@ -158,7 +158,7 @@ class SoarRun:
                     "dataset_index": k,
                     "question": item.question,
                     "answer": item.answer,
-                    "completion": item.completion.text,
+                    "completion": item.text,
                     "dataset_reward": scores.rewards[k],
                     "rejected_before": item.rejected_before,
                 }

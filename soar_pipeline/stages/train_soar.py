@@ -33,6 +33,7 @@ from soar_pipeline.seeds import derive
 from soar_pipeline.slices import SoarSlice
 from soar_pipeline.soar.examiner import Examiner
 from soar_pipeline.soar.progression import Progression, RunState
+from soar_pipeline.soar.questions import check_teacher_context, question_writer
 from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward
 from soar_pipeline.soar.run import SoarRun
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
@@ -114,7 +115,7 @@ def _assembled(
     prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
     student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
     check_context(policy, student_prompts, generation.student_max_new_tokens)
-    check_context(policy, {"teacher prompt": prompts.teacher()}, generation.teacher_max_new_tokens)
+    check_teacher_context(policy, prompts, generation)
     examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
     if workers == 1:
         trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
@@ -156,8 +157,14 @@ def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> 
         questions_per_dataset=config.soar.questions_per_dataset,
         total_steps=config.soar.outer_steps,
     )
-    generator = TransformersGenerator(policy, generation.batch_size)
-    return Teacher(trainer, generator, grader, prompts, config.teacher, generation, seed)
+    writer = question_writer(
+        TransformersGenerator(policy, generation.batch_size),
+        grader,
+        prompts,
+        generation,
+        max_draws_per_question=config.teacher.max_draws_per_question,
+    )
+    return Teacher(trainer, writer, seed)
 
 
 def _worker_in_own_process(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:
