@@ -30,6 +30,7 @@ VERDICTS = {
     ("math", "soar_pq", 1): ["none", "none", "arithmetic", "ill_posed", ""],
     ("math", "soar_pq", 2): ["none", "ambiguous", "ambiguous", "logical_fallacy"],
     ("math", "strict_t", 1): ["none", "none"],
+    ("math", "strict_t", 2): [],
 }
 EVERY_KIND = {
     "learning_curves": {"kind": "learning_curves"},

@@ -15,7 +15,7 @@ from soar_pipeline.reporting.paper import PaperFigures
 from soar_pipeline.reporting.paper_tables import paper_tables
 from soar_pipeline.reporting.record import AttemptCounts, RuleCost, versions
 from soar_pipeline.reporting.sampled_questions import SampledQuestion
-from soar_pipeline.reporting.table_files import NOTE, shown
+from soar_pipeline.reporting.table_files import BLANK, shown
 from soar_pipeline.reporting.tables import PasskRow
 
 # Which part of the page shows a kind of figure; the order within a part is the configuration's.
@@ -58,7 +58,7 @@ def render(
         notes=notes(config, tables.passk, tables.runs),
         tables=tables,
         paper_tables=paper_tables(config, tables, paper),
-        paper_note=NOTE,
+        blank=BLANK,
         shown=shown,
         sections={
             section: [name for name, figure in config.figures.items() if figure.kind in kinds]

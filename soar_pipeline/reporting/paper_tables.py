@@ -20,6 +20,12 @@ Value = float | int | str | None
 Arm = tuple[str, str]
 
 
+# What stands in our cells; said of no table whose cells explain themselves.
+OVER_RUNS = "Ours: mean ± standard deviation over all runs of an arm."
+OVER_SETS = "Ours: mean over question sets ± the bootstrap's standard deviation. Scores of different embedders differ."
+OVER_QUESTIONS = "Ours: share of the questions with a verdict ± standard deviation between question sets."
+
+
 @dataclass(frozen=True)
 class Cell:
     """One figure of ours beside the paper's, with standard deviations where there are any."""
@@ -46,13 +52,17 @@ class Row:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """`columns`: name in the CSV -> heading; every row has one cell per column. `decimals` of means and SDs."""
+    """`columns`: name in the CSV -> heading; every row has one cell per column. `decimals` of means and SDs.
+
+    `note` says what our cells are, and may be empty.
+    """
 
     name: str
     title: str
     columns: dict[str, str]
     rows: list[Row]
     decimals: int = 1
+    note: str = ""
 
     @property
     def names_ours(self) -> bool:
@@ -96,7 +106,7 @@ def _passk_table(name: str, config: Config, tables: Tables, paper: PaperFigures)
         seeds = ", ".join(filter(None, (seeds, last.status if last else "")))
         rows.append(Row(shown, arm[1] if arm else "", seeds, tuple(cell(label, arm, k) for k in ks)))
     title = TITLES.get(name) or f"pass@k on {name.removeprefix('passk_')}, %"
-    return PaperTable(name, title, {f"pass_at_{k}": f"pass@{k}" for k in ks}, rows)
+    return PaperTable(name, title, {f"pass_at_{k}": f"pass@{k}" for k in ks}, rows, note=OVER_RUNS)
 
 
 def _vendi_table(config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
@@ -111,7 +121,8 @@ def _vendi_table(config: Config, tables: Tables, paper: PaperFigures) -> PaperTa
         rows.append(
             Row(shown, arm[1] if arm else "", seeds, (Cell(row and row.vendi_mean, row and row.vendi_sd, *figures),))
         )
-    return PaperTable("table1_vendi", TITLES["table1_vendi"], {"vendi_score": "Vendi score"}, rows, decimals=2)
+    columns = {"vendi_score": "Vendi score"}
+    return PaperTable("table1_vendi", TITLES["table1_vendi"], columns, rows, decimals=2, note=OVER_SETS)
 
 
 def _sizes_table(tables: Tables, paper: PaperFigures) -> PaperTable:
@@ -171,7 +182,7 @@ def _taxonomy_table(config: Config, tables: Tables, paper: PaperFigures) -> Pape
     rows.append(Row("questions without one", "", "", tuple(counts("unjudged"))))
     rows.append(Row("teacher seeds", "", "", tuple(counts("teacher_seeds"))))
     names = {("_".join(arm) if several else arm[1]) if arm else label: shown for label, shown, arm in columns}
-    return PaperTable("table7_taxonomy", TITLES["table7_taxonomy"], names, rows)
+    return PaperTable("table7_taxonomy", TITLES["table7_taxonomy"], names, rows, note=OVER_QUESTIONS)
 
 
 def _in_the_papers_order(

@@ -7,10 +7,7 @@ import io
 from soar_pipeline.reporting.csv_files import DECIMALS
 from soar_pipeline.reporting.paper_tables import Cell, PaperTable, Row, Value
 
-NOTE = (
-    "Ours are means ± standard deviation over all runs of an arm; the paper's figure stands beside each. "
-    "Blank: not run here, or not in the paper."
-)
+BLANK = "Beside each figure of ours stands the paper's. Blank: not run here, or not in the paper."
 
 
 def as_csv(table: PaperTable) -> str:
@@ -42,7 +39,7 @@ def as_markdown(table: PaperTable) -> str:
     texts = 3 if table.names_ours else 1
     lines.append(_line(["---"] * texts + ["---:"] * (len(header) - texts)))
     lines += [_line(_texts(table, row)) for row in table.rows]
-    return "\n".join([*lines, "", NOTE, ""])
+    return "\n".join([*lines, "", f"{table.note} {BLANK}".strip(), ""])
 
 
 def shown(value: Value, sd: float | None, decimals: int) -> str:
