@@ -136,9 +136,13 @@ def swept(config: Config, dataset: str, arm: str, against: str) -> Swept:
     """Arms that differ only in the swept value lie on one line."""
     chosen = config.arms[arm]
     if against == "size":
-        kinds = {"teacher": "objective", "pool": "pool"}
-        source = getattr(chosen.questions, kinds.get(chosen.questions.source, ""), "base model")
-        return Swept(chosen.questions.size, f"questions of {source}")
+        questions = chosen.questions
+        lines = {
+            "teacher": f"{chosen.soar_objective} teachers",
+            "pool": f"real questions, {getattr(questions, 'pool', '')}",
+            "base_teacher": "base model",
+        }
+        return Swept(questions.size, lines[questions.source])
     soar = config.soar_of(chosen.transfer_from or dataset, chosen.soar_objective)
     if against == "tau":
         return Swept(soar.promotion_threshold, f"n = {soar.questions_per_dataset}")
