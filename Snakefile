@@ -50,6 +50,7 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     objective=one_of(CONFIG.objectives),
     arm=one_of(CONFIG.arms),
+    figure=one_of(CONFIG.figures),
     teacher_seed=r"\d+",
     student_seed=r"\d+",
     shard=r"\d+",
@@ -69,7 +70,8 @@ localrules:
     select_evaluation,
     estimate_passk,
     make_tables,
-    draw_figures,
+    shape_tables,
+    draw_figure,
     write_report,
 
 
@@ -79,6 +81,7 @@ rule all:
         "<run>/report.html",
         "<run>/finding.txt",
         "<run>/provenance.json",
+        expand("<run>/tables/{name}.md", name=table_names(CONFIG)),
 
 
 include: "workflow/rules/base_model.smk"

@@ -617,6 +617,56 @@ class ReportConfig(Section):
     sample_questions: int = Field(6, ge=1, description="questions shown per stage")
 
 
+class FigureConfig(Section):
+    """One figure, by a name of your choice: `figures/<name>.svg` and `.png`. What is not said is what the run has."""
+
+    kind: Literal[
+        "learning_curves",
+        "seed_curves",
+        "improvement",
+        "bars",
+        "sweep",
+        "teacher_reward",
+        "baseline_accuracy",
+        "question_difficulty",
+        "question_evolution",
+        "diversity",
+    ] = Field(
+        description="learning_curves: test pass@k by training step; seed_curves: the same, a line per teacher seed; "
+        "improvement: over the baseline arm at each k; bars: arms side by side; sweep: pass@k against `against`; "
+        "teacher_reward, baseline_accuracy, question_difficulty, question_evolution (sampled questions by stage): of "
+        "SOAR runs; diversity: during training, and Vendi scores [Figures 3–20]"
+    )
+    title: str = Field("", description="heading; empty: none")
+    datasets: tuple[Name, ...] | None = Field(None, description="names in `datasets`; none: those that have the rest")
+    arms: tuple[Name, ...] | None = Field(None, description="names in `arms`, in the order of the legend; none: all")
+    objectives: tuple[Name, ...] | None = Field(None, description="names in `objectives`; none: all")
+    k: tuple[Literal[1, 4, 8, 16, 32], ...] | None = Field(
+        None, min_length=1, description="of pass@k; none: learning_curves the ends, improvement all, others the largest"
+    )
+    against: Literal["size", "tau", "n"] | None = Field(
+        None,
+        description="of a sweep: size, questions given to the fresh student; tau, promotion threshold, and n, "
+        "questions per dataset, of the SOAR runs [Figures 16, 17]",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if (self.kind == "sweep") != (self.against is not None):
+            raise ValueError("`against` belongs to kind sweep, and only to it")
+        return self
+
+
+DEFAULT_FIGURES = (
+    "learning_curves",
+    "improvement",
+    "teacher_reward",
+    "baseline_accuracy",
+    "question_difficulty",
+    "diversity",
+)
+
+
 class ResourceConfig(Section):
     """What one job of a rule asks for, by the rule's name."""
 
@@ -660,6 +710,7 @@ class Config(Section):
     diversity: DiversityConfig = DiversityConfig()
     taxonomy: TaxonomyConfig = TaxonomyConfig()
     report: ReportConfig = ReportConfig()
+    figures: dict[Name, FigureConfig] = {name: FigureConfig(kind=name) for name in DEFAULT_FIGURES}
     tracking: TrackingConfig = TrackingConfig()
     resources: dict[str, ResourceConfig] = Field({}, description="per rule name; `default` for the rest")
 
@@ -678,6 +729,8 @@ class Config(Section):
             self._check_arm(name)
         for name in (self.report.baseline_arm, *self.report.headline_arms):
             _known(name, self.arms, "report", "arms")
+        for name in self.figures:
+            self._check_figure(name)
         self._check_taxonomy()
         _check_micro_batch(self.serl, self.serl.batch_size, "serl")
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
@@ -712,6 +765,23 @@ class Config(Section):
                 raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions on {missing}")
         student = self.student_of(name)
         _check_micro_batch(student, student.batch_size * student.group_size, f"{where}: student")
+
+    def _check_figure(self, name: str) -> None:
+        figure, where = self.figures[name], f"figures.{name}"
+        for section in ("datasets", "arms", "objectives"):
+            for chosen in getattr(figure, section) or ():
+                _known(chosen, getattr(self, section), f"{where}.{section}", section)
+        if too_large := sorted(set(figure.k or ()) - set(self.pass_at_k)):
+            raise ValueError(f"{where}.k: {too_large} cannot be estimated from {self.evaluation.samples} samples")
+        for arm in figure.arms or ():
+            if figure.against is not None and not self.has_swept(arm, figure.against):
+                raise ValueError(f"{where}.arms: {arm!r} has no {figure.against} to be drawn against")
+
+    def has_swept(self, arm: str, against: str) -> bool:
+        """Whether a sweep has a place for the arm: a number of questions, or SOAR runs with their tau and n."""
+        if against == "size":
+            return getattr(self.arms[arm].questions, "size", None) is not None
+        return self.arms[arm].soar_objective is not None
 
     def _check_taxonomy(self) -> None:
         taxonomy = self.taxonomy

@@ -228,6 +228,17 @@ class ScheduleSlice(Section):
         )
 
 
+def fresh_student_rl(config: Config, dataset: str, arm: str) -> StudentConfig:
+    """An arm's fresh students: the `student` section with what differs in `fresh_student`, then in the arm."""
+    fresh = config.fresh_student_of(arm, dataset)
+    changes = {"warmup_steps": fresh.warmup_steps}
+    if fresh.kl_coefficient is not None:
+        changes["kl_coefficient"] = fresh.kl_coefficient
+    if fresh.learning_rate is not None:
+        changes["learning_rate"] = fresh.learning_rate
+    return config.student.model_copy(update=changes | config.arms[arm].student)
+
+
 class FreshStudentSlice(Section):
     sampling: SamplingSlice
     student: StudentConfig
@@ -236,17 +247,10 @@ class FreshStudentSlice(Section):
 
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "FreshStudentSlice":
-        fresh = config.fresh_student_of(arm, dataset)
-        changes = {"warmup_steps": fresh.warmup_steps}
-        if fresh.kl_coefficient is not None:
-            changes["kl_coefficient"] = fresh.kl_coefficient
-        if fresh.learning_rate is not None:
-            changes["learning_rate"] = fresh.learning_rate
-        changes |= config.arms[arm].student
         return cls(
             sampling=SamplingSlice.of(config, dataset),
-            student=config.student.model_copy(update=changes),
-            evaluate_every=fresh.evaluate_every,
+            student=fresh_student_rl(config, dataset, arm),
+            evaluate_every=config.fresh_student_of(arm, dataset).evaluate_every,
             evaluation=config.evaluation,
         )
 
@@ -348,7 +352,7 @@ class TaxonomySlice(Section):
 
 
 class ReportSlice(Section):
-    """Tables, figures and the page: `config` is the whole configuration, for the record."""
+    """Tables and the page: `config` is the whole configuration, for the record."""
 
     report: ReportConfig
     config: Config
@@ -356,3 +360,14 @@ class ReportSlice(Section):
     @classmethod
     def of(cls, config: Config) -> "ReportSlice":
         return cls(report=config.report, config=config)
+
+
+class FigureSlice(Section):
+    """One figure; the whole configuration says how data sets and arms are called and look."""
+
+    name: str
+    config: Config
+
+    @classmethod
+    def of(cls, config: Config, figure: str) -> "FigureSlice":
+        return cls(name=figure, config=config)

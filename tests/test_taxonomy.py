@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 from judge_server import PROMPT, Judging, verdict
@@ -14,7 +15,8 @@ from soar_pipeline.artifacts import TAXONOMY, read_provenance, read_rows
 from soar_pipeline.config import ConfigError, validate
 from soar_pipeline.evaluation.taxonomy import MalformedReply, Reply, Verdict, judge_prompt, parse_verdict
 from soar_pipeline.reporting.csv_files import read_csv, write_csv
-from soar_pipeline.reporting.taxonomy_table import TaxonomyRow, read_paper_taxonomy, taxonomy_rows
+from soar_pipeline.reporting.paper import read_paper_taxonomy
+from soar_pipeline.reporting.taxonomy_table import TaxonomyRow, taxonomy_rows
 from soar_pipeline.slices import TaxonomySlice
 
 EXACT = {"kind": "exact"}
@@ -236,7 +238,8 @@ def test_table_round_trips_as_csv(tmp_path):
     rows = list(taxonomy_table().values())
     write_csv(tmp_path / "taxonomy.csv", TaxonomyRow, rows)
     assert [one.arm for one in rows] == ["soar_pq", "base_t"]
-    assert read_csv(tmp_path / "taxonomy.csv", TaxonomyRow) == rows
+    found = read_csv(tmp_path / "taxonomy.csv", TaxonomyRow)
+    assert [asdict(one) for one in found] == [pytest.approx(asdict(one), abs=1e-4) for one in rows]
 
 
 ENDPOINT = {"kind": "endpoint", "base_url": "https://judge.example/v1", "model": "m"}

@@ -1,15 +1,15 @@
 """Table 7: what a judge says of each arm's questions, beside the paper's figures. Percentages are in [0, 100]."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from soar_pipeline.artifact_paths import TeacherRun
-from soar_pipeline.artifacts import ArtifactError
 from soar_pipeline.config import ArmConfig, Config
-from soar_pipeline.evaluation.taxonomy import cost, taxonomy_shares
+from soar_pipeline.evaluation.taxonomy import TaxonomyShares, cost, taxonomy_shares
+from soar_pipeline.reporting.paper import PaperTaxonomy
 from soar_pipeline.reporting.tables import Rows, promotion_status
 
 # Column of the table -> category in the paper's file.
@@ -28,8 +28,9 @@ class TaxonomyRow:
     """Verdicts on one arm's questions (table 7).
 
     judged, unjudged: questions with and without a verdict; percentages are of the judged ones, over all question
-    files of the arm. well posed = correct + arithmetic + logical fallacy. replies, tokens, cost: what the verdicts
-    took, cached or not; cost is empty where the config gives no prices.
+    files of the arm, and their SDs between these files (empty for one). well posed = correct + arithmetic + logical
+    fallacy. replies, tokens, cost: what the verdicts took, cached or not; cost is empty where the config gives no
+    prices.
     """
 
     dataset: str
@@ -44,6 +45,12 @@ class TaxonomyRow:
     logical_fallacy_percent: float | None
     ill_posed_percent: float | None
     ambiguous_percent: float | None
+    well_posed_sd_percent: float | None
+    correct_sd_percent: float | None
+    arithmetic_sd_percent: float | None
+    logical_fallacy_sd_percent: float | None
+    ill_posed_sd_percent: float | None
+    ambiguous_sd_percent: float | None
     replies: int
     prompt_tokens: int
     completion_tokens: int
@@ -56,21 +63,6 @@ class TaxonomyRow:
     paper_logical_fallacy_percent: float | None
     paper_ill_posed_percent: float | None
     paper_ambiguous_percent: float | None
-
-
-PaperTaxonomy = Mapping[str, Mapping[str, float]]
-"""Row name of the paper -> category -> figure."""
-
-
-def read_paper_taxonomy(path: Path) -> PaperTaxonomy:
-    """`resources/paper/table7_taxonomy.csv`: one line per category, one column per method."""
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            lines = list(csv.DictReader(stream))
-    except OSError as error:
-        raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
-    methods = lines[0].keys() - {"category"}
-    return {method: {line["category"]: float(line[method]) for line in lines} for method in methods}
 
 
 def taxonomy_rows(
@@ -88,7 +80,7 @@ def taxonomy_rows(
                     dataset=dataset,
                     arm=name,
                     label=arm.label,
-                    teacher_seeds=len({row["teacher_seed"] for row in found} - {0}),
+                    teacher_seeds=len(_teacher_seeds(found) - {0}),
                     **_figures(config, found),
                     status=promotion_status(arm, dataset, promotions),
                     **_paper_figures(arm, paper),
@@ -99,18 +91,37 @@ def taxonomy_rows(
 
 def _figures(config: Config, rows: Rows) -> dict[str, Any]:
     shares = taxonomy_shares(rows)
-    kinds = {f"{kind}_percent": _percent(share) for kind, share in shares.errors.items() if kind != "none"}
+    files = [taxonomy_shares([row for row in rows if row["teacher_seed"] == seed]) for seed in _teacher_seeds(rows)]
+    by_file = [_percentages(file) for file in files if file.judged]
     return {
         "judged": shares.judged,
         "unjudged": shares.unjudged,
-        "well_posed_percent": _percent(shares.well_posed),
-        "correct_percent": _percent(shares.correct),
-        **kinds,
+        **_percentages(shares),
+        **{
+            name.replace("_percent", "_sd_percent"): _sd([file[name] for file in by_file])
+            for name in _percentages(shares)
+        },
         "replies": shares.replies,
         "prompt_tokens": shares.prompt_tokens,
         "completion_tokens": shares.completion_tokens,
         "cost": cost(config.taxonomy.judge, shares),
     }
+
+
+def _percentages(shares: TaxonomyShares) -> dict[str, float | None]:
+    return {
+        "well_posed_percent": _percent(shares.well_posed),
+        "correct_percent": _percent(shares.correct),
+        **{f"{kind}_percent": _percent(share) for kind, share in shares.errors.items() if kind != "none"},
+    }
+
+
+def _teacher_seeds(rows: Rows) -> set[int]:
+    return {row["teacher_seed"] for row in rows}
+
+
+def _sd(percentages: list[float]) -> float | None:
+    return float(np.std(percentages, ddof=1)) if len(percentages) > 1 else None
 
 
 def _paper_figures(arm: ArmConfig, paper: PaperTaxonomy) -> dict[str, Any]:
