@@ -13,6 +13,11 @@ QUESTION_RULES = {
     "pool": "draw_pool_questions",
     "judged": "keep_judged_questions",
 }
+# Rules of arms whose policy is trained for them; the others are only asked. SeRL's own training is no rule yet.
+STUDENT_RULES = {
+    "fresh_student": ("write_schedule", "train_fresh_student", "select_evaluation"),
+    "serl": ("select_evaluation",),
+}
 # Rules with one job per run, at its end.
 SUMMARY_RULES = ("estimate_passk", "measure_diversity", "make_tables", "draw_figures", "write_report", "all")
 
@@ -29,7 +34,7 @@ class Job:
 
 
 def jobs_of(config: Config) -> list[Job]:
-    """Every job of a run that starts from nothing, in the order of the workflow."""
+    """Every job of a run that starts from nothing."""
     jobs = _preparation(config)
     jobs += [Job("train_soar", *run) for run in config.soar_runs()]
     for name, arm in config.arms.items():
@@ -38,7 +43,7 @@ def jobs_of(config: Config) -> list[Job]:
                 rule = QUESTION_RULES[arm.questions.source]
                 jobs += [Job(rule, dataset, name, seed) for seed in config.teacher_seeds(name)]
             jobs += _student_jobs(config, name, dataset)
-    return sorted(jobs, key=_place) + [Job(rule) for rule in SUMMARY_RULES]
+    return jobs + [Job(rule) for rule in SUMMARY_RULES]
 
 
 def job_counts(config: Config) -> dict[str, int]:
@@ -58,32 +63,9 @@ def _preparation(config: Config) -> list[Job]:
 
 
 def _student_jobs(config: Config, name: str, dataset: str) -> list[Job]:
-    rules = {"fresh_student": ("write_schedule", "train_fresh_student", "select_evaluation"), "serl": SERL_RULES}
     return [
         Job(rule, dataset, name, teacher_seed, student_seed)
-        for rule in rules.get(config.arms[name].policy, ("evaluate_policy",))
+        for rule in STUDENT_RULES.get(config.arms[name].policy, ("evaluate_policy",))
         for teacher_seed in config.teacher_seeds(name)
         for student_seed in config.student_seeds(name)
     ]
-
-
-# The training of the SeRL baseline is not in the workflow yet, only the selection of what an arm reports of it.
-SERL_RULES = ("select_evaluation",)
-
-_ORDER = (
-    "prepare_base_model",
-    "load_problems",
-    "sample_attempts",
-    "filter_hard",
-    "split_hard",
-    "train_soar",
-    *dict.fromkeys(QUESTION_RULES.values()),
-    "write_schedule",
-    "train_fresh_student",
-    "select_evaluation",
-    "evaluate_policy",
-)
-
-
-def _place(job: Job) -> int:
-    return _ORDER.index(job.rule)

@@ -61,7 +61,7 @@ def model_size(model: ModelConfig, name: str, project: Path, parameters: float |
     try:
         file = Path(find(path, project)) / "config.json"
         return ModelSize.of_shape(json.loads(file.read_text(encoding="utf-8")), str(file))
-    except (OSError, ValueError):
+    except (OSError, json.JSONDecodeError):
         # No local folder, or one without a readable config.json: perhaps a name that is known.
         if path in known:
             return known[path]
