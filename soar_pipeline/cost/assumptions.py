@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
-from soar_pipeline.config import Section
+from soar_pipeline.config import ConfigError, Section, readable
+from soar_pipeline.cost.speed import Measured
 
 
 class Assumptions(Section):
@@ -26,10 +27,16 @@ class Assumptions(Section):
         3, ge=0, description="promotions per SOAR run with promotion, evenly spaced over it; the paper saw at most 4"
     )
     solve_rate: float | None = Field(
-        None, gt=0, lt=1, description="mean solve rate of the base model on a pool; none: resources/throughput/pools.yaml"
+        None,
+        gt=0,
+        lt=1,
+        description="mean solve rate of the base model on a pool; none: resources/throughput/pools.yaml",
     )
     hard_share: float | None = Field(
-        None, gt=0, lt=1, description="share of a pool that 128 samples do not solve; none: resources/throughput/pools.yaml"
+        None,
+        gt=0,
+        lt=1,
+        description="share of a pool that 128 samples do not solve; none: resources/throughput/pools.yaml",
     )
 
 
@@ -53,6 +60,41 @@ class Length:
         if self.longest is not None:
             return max(self.tokens(limit), self.longest * limit)
         return expected_longest(round(self.tokens(limit), 6), limit, batch)
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """The assumptions of an estimate, the lengths that follow, and where each comes from: default, measured, given."""
+
+    values: Assumptions
+    base: Length
+    student: Length
+    teacher: Length
+    sources: dict[str, str]
+
+    @classmethod
+    def of(cls, given: dict[str, float], measured: Measured | None = None) -> "Assumed":
+        """What was `given` as options first, else what was measured, else the default; ConfigError for a bad value."""
+        observed = {} if measured is None else measured.observed
+        try:
+            values = Assumptions(**(observed | given))
+        except ValidationError as error:
+            raise ConfigError(f"assumptions: {readable(error)}") from None
+        sources = {
+            name: "given" if name in given else "measured" if name in observed else "default"
+            for name in Assumptions.model_fields
+        }
+
+        def length(name: str, longest: float | None) -> Length:
+            return Length(getattr(values, name), longest if sources[name] == "measured" else None)
+
+        return cls(
+            values,
+            base=length("base_length", measured and measured.base_longest),
+            student=length("student_length", None),
+            teacher=length("teacher_length", measured and measured.teacher_longest),
+            sources=sources,
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -80,10 +80,14 @@ def pools_of(config: Config, project: Path, assumptions: Assumptions, *, upper: 
     return {name: _pool(config, name, project, assumptions, upper) for name in config.datasets}
 
 
+def stated_facts(config: Config, name: str, project: Path) -> dict:
+    """What resources/throughput/pools.yaml says of a data set's pool."""
+    stated, dataset = _stated(project), config.datasets[name]
+    return stated.get(dataset.adapter) or stated.get(dataset.paper_table) or stated["other"]
+
+
 def _pool(config: Config, name: str, project: Path, assumptions: Assumptions, upper: bool) -> Pool:
-    dataset = config.datasets[name]
-    stated = _stated(project)
-    facts = stated.get(dataset.adapter) or stated.get(dataset.paper_table) or stated["other"]
+    dataset, facts = config.datasets[name], stated_facts(config, name, project)
     mean, share = assumptions.solve_rate or facts["solve_rate"], assumptions.hard_share or facts["hard_share"]
     problems = _number_of_problems(name, dataset.pool, project, facts.get("problems"))
     return Pool(problems, SolveRates() if upper else SolveRates(mean, share), config.filter.keep_all)

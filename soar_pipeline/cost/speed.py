@@ -61,6 +61,7 @@ class Measured(Section):
     """What `benchmarks/throughput.py` writes: this machine, one model."""
 
     machine: str
+    kind: Literal["gpu", "cpu"]
     note: str
     model: str
     parameters: int
@@ -82,12 +83,17 @@ class Measured(Section):
     teacher_longest: float = Field(gt=0, le=1)
     acceptance: float | None = Field(gt=0, le=1)
 
+    @property
+    def observed(self) -> dict[str, float]:
+        """The assumptions that this file replaces."""
+        found = {name: getattr(self, name) for name in ("base_length", "teacher_length", "acceptance")}
+        return {name: value for name, value in found.items() if value is not None}
+
 
 class Speed(Protocol):
     """Seconds of the parts of a job. Tokens are positions computed, padding included."""
 
     job_start: float
-    plumbing: float
     grading: float
     disk_bandwidth: float
 
@@ -151,10 +157,6 @@ class DerivedSpeed:
         return start + read
 
     @property
-    def plumbing(self) -> float:
-        return self.device.plumbing_seconds.value
-
-    @property
     def grading(self) -> float:
         return self.device.grading_seconds.value
 
@@ -190,10 +192,6 @@ class MeasuredSpeed:
     @property
     def job_start(self) -> float:
         return self.measured.job_start_seconds
-
-    @property
-    def plumbing(self) -> float:
-        return self.measured.plumbing_seconds
 
     @property
     def grading(self) -> float:
