@@ -40,15 +40,18 @@ def machine_of(options: argparse.Namespace) -> Machine:
     given = {name: value for name in Assumptions.model_fields if (value := getattr(options, name)) is not None}
     on_gpu = any(config.resources_of(rule).gpu for rule in MODEL_RULES)
     used = dict.fromkeys(dataset.model for dataset in config.datasets.values())
+    device = read_device(options.device or ("h100" if on_gpu else "cpu"), PROJECT)
+    kind = measured[0].kind if measured else device.kind
+    enough = options.gpus * max(config.resources_of(rule).threads for rule in MODEL_RULES)
     return Machine(
         config=config,
         project=PROJECT,
         assumed=Assumed.of(given, measured[0] if measured else None),
-        device=read_device(options.device or ("h100" if on_gpu else "cpu"), PROJECT),
+        device=device,
         measured=measured,
         engine=options.engine,
         gpus=options.gpus,
-        cores=options.cores,
+        cores=options.cores or (enough if kind == "gpu" else os.cpu_count() or 1),
         sizes={name: model_size(config.models[name], name, PROJECT, options.parameters) for name in used},
     )
 
@@ -61,11 +64,11 @@ def _parser() -> argparse.ArgumentParser:
         help="measured by benchmarks/throughput.py; once per model",
     )  # fmt: skip
     parser.add_argument(
-        "--device", choices=DEVICES, help="stated figures (default: h100 where a rule asks for a GPU, else cpu)"
+        "--device", choices=DEVICES, help="stated figures (default: h100 where a rule asks for GPUs, else cpu)"
     )
     parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--gpus", type=_positive(int), default=1, help="GPUs of the machine (default: 1)")
-    parser.add_argument("--cores", type=_positive(int), default=os.cpu_count(), help="CPU cores (default: as here)")
+    parser.add_argument("--cores", type=_positive(int), help="CPU cores (default: as here; on GPUs, enough)")
     parser.add_argument("--parameters", type=_positive(float), help="parameters of a model whose size is not known")
     parser.add_argument("--json", action="store_true", help="plain values instead of a table")
     for name, field in Assumptions.model_fields.items():

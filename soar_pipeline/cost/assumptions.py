@@ -30,19 +30,19 @@ class Assumptions(Section):
         None,
         gt=0,
         lt=1,
-        description="mean solve rate of the base model on a pool; none: resources/throughput/pools.yaml",
+        description="mean solve rate of the base model; none: resources/throughput/pools.yaml",
     )
     hard_share: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="share of a pool that 128 samples do not solve; none: resources/throughput/pools.yaml",
+        description="share of a pool that 128 samples do not solve; none: as above",
     )
 
 
 @dataclass(frozen=True)
 class Length:
-    """How long completions are, as shares of the token limit: the mean and, where it was measured, a batch's longest."""
+    """How long completions are, in shares of the token limit: the mean and, where measured, a batch's longest."""
 
     mean: float
     longest: float | None = None

@@ -49,8 +49,8 @@ class Machine:
             if (measured.parameters, measured.dtype) == (size, dtype):
                 return measured
         raise ConfigError(
-            f"models.{model}: has {size} parameters in {dtype}, and no --throughput file is of such a model; measure it "
-            f"with benchmarks/throughput.py --model {model} and give both files"
+            f"models.{model}: has {size} parameters in {dtype}, and no --throughput file is of such a model; "
+            f"measure it with benchmarks/throughput.py --model {model} and give all files"
         )
 
     def speed(self, model: str, rule: str) -> Speed:

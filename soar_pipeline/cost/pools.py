@@ -105,8 +105,8 @@ def _number_of_problems(name: str, pool: PoolConfig, project: Path, stated: int 
         return _rows(pool.model_copy(update={"path": path}))
     if stated is None and pool.limit is None:
         raise ConfigError(
-            f"datasets.{name}: {pool.path} is not on this machine, so its problems cannot be counted; put it there, set "
-            f"datasets.{name}.limit, or name a paper_table whose pool size is known"
+            f"datasets.{name}: {pool.path} is not on this machine, so its problems cannot be counted; put it there, "
+            f"set datasets.{name}.limit, or name a paper_table whose pool size is known"
         )
     return min(filter(None, (stated, pool.limit)))
 

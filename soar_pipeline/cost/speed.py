@@ -13,7 +13,7 @@ from soar_pipeline.located import find
 
 Engine = Literal["transformers", "vllm"]
 
-# AdamW and gradient clipping read or write each parameter-sized array about so often: parameters, gradients (clipped and
+# AdamW and gradient clipping read or write parameter-sized arrays about so often: parameters, gradients (clipped and
 # zeroed) and two moments.
 OPTIMIZER_PASSES = 10
 

@@ -67,12 +67,7 @@ def _table(machine: Machine, estimate: Estimate) -> str:
     header = [column.format(hours=hours) for column in COLUMNS]
     rows = [header, *(_cells(machine, row) for row in [*estimate.rows, estimate.total])]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:-1], "-" * len(lines[0]), lines[-1]])
 
 
@@ -98,15 +93,13 @@ def _cells(machine: Machine, row: StageCost) -> list[str]:
 
 def _notes(machine: Machine) -> str:
     lines = [
-        "Every stage on its own, one after another; hours are wall-clock, the jobs of a stage side by side as far as the",
-        "machine holds them. at most: every completion runs to the token limit, the base model solves nothing, every",
+        "Stages run one after another; hours are wall-clock, with as many jobs of a stage at once as the machine holds.",
+        "at most: every completion runs to the token limit, the base model solves nothing, every",
         "question takes all its draws, promotions come as soon as they can. trained on: completion tokens in a loss.",
-        "scratch: checkpoints of running jobs, gone afterwards. Resuming repeats at most the step that was interrupted.",
+        "scratch: checkpoints and students of running jobs, gone afterwards. Nothing is counted for jobs that are killed.",
     ]
     if machine.engine == "vllm":
-        lines.append(
-            "The pipeline generates with transformers: the figures for vllm are what it could be, not what it is."
-        )
+        lines.append("The pipeline generates with transformers today: the figures for vllm are a prospect.")
     if any(arm.policy == "serl" for arm in machine.config.arms.values()):
         lines.append("Not estimated: the training of the SeRL baseline.")
     lines.append("Not estimated: embedding the questions for the Vendi score, and a judge's replies.")
@@ -182,8 +175,8 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
         ]
     if machine.kind == "gpu":
         lines.append(
-            "  The paper does not say where its hours go. The ratio for the same work rests on the throughput and the "
-            "lengths above,\n  until both are measured; no decision below explains it."
+            "  The paper does not say where its hours go. Of the decisions below only the reset touches such a run: what\n"
+            "  is left of the ratio rests on the throughput and the lengths above, until both are measured."
         )
     else:
         lines.append("  The paper's hours are those of GPUs: no comparison on a CPU.")
@@ -193,7 +186,7 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
             f"    {entry.formula} = {entry.numbers}",
         ]
     lines.append(
-        "  Checkpoints save nothing in an undisturbed run; after a kill they cost one outer step, not the run."
+        "  Resuming saves nothing in an undisturbed run; a killed one repeats one outer step, not all of them."
     )
     return "\n".join(lines)
 

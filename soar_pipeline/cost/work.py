@@ -91,11 +91,9 @@ class Units:
         seconds = self.speed.prefill(completions * prompt)
         context = prompt + tokens / 2
         for sequences, batches in _batches(completions, batch or self.generation.batch_size):
-            if self.engine == "vllm":
-                # A place that falls free is taken by the next completion, so no batch waits for its longest.
-                steps = tokens
-            else:
-                steps = length.decoding_steps(limit, max(1, round(sequences)))
+            # vLLM gives a place that falls free to the next completion, so no batch waits for its longest.
+            waits = self.engine != "vllm"
+            steps = length.decoding_steps(limit, max(1, round(sequences))) if waits else tokens
             seconds += batches * steps * self.speed.decoding_step(sequences, context)
         return Work(generated=completions * tokens, seconds=seconds)
 
