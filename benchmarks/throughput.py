@@ -4,7 +4,7 @@
 
 It draws completions in two batch sizes and trains one student step with the trainer of the pipeline, its parts timed
 where they happen. On two CPU cores and the embedded model it takes about a minute; the machine should have nothing else
-to do, or what it measures is the contention. The model comes from where the configuration says, so a hub id is fetched.
+to do, or what it measures is the contention; `--cpu-time` leaves the waiting out. The model comes from where the configuration says, so a hub id is fetched.
 """
 
 import argparse
@@ -41,49 +41,46 @@ from soar_pipeline.training.student import StudentTrainer
 PROJECT = Path(__file__).resolve().parent.parent
 ON_GPU = torch.cuda.is_available()
 STUDENT_STEPS = 3
-CPU_CLOCK = threading.Event()
 
 
 class Clock:
-    """Seconds by name, and how often; waits for the GPU where there is one."""
+    """Seconds, those of the wall or of CPU time, and what named calls took of them; waits for the GPU."""
 
-    def __init__(self):
-        self.seconds: dict[str, list[float]] = defaultdict(list)
+    def __init__(self, cpu_time: bool = False):
+        self.cpu_time = cpu_time
+        self.seconds: dict[str, float] = defaultdict(float)
 
-    def timed(self, name: str | Callable[[], str], function: Callable) -> Callable:
-        """The function, with every call timed under `name` (or under what it says at the time of the call)."""
+    def now(self) -> float:
+        if ON_GPU:
+            torch.cuda.synchronize()
+        if not self.cpu_time:
+            return time.perf_counter()
+        # Of this process, and of those it has waited for.
+        times = os.times()
+        return time.process_time() + times.children_user + times.children_system
+
+    def timed(self, name: Callable[[], str], function: Callable) -> Callable:
+        """The function, with every call's time added under what `name` says at the time of the call."""
 
         def call(*arguments, **options):
-            key = name if isinstance(name, str) else name()
-            started = now()
+            key, started = name(), self.now()
             result = function(*arguments, **options)
-            self.seconds[key].append(now() - started)
+            self.seconds[key] += self.now() - started
             return result
 
         return call
 
-    def total(self, name: str) -> float:
-        return sum(self.seconds[name])
 
-
-def now() -> float:
-    """Seconds of the clock: the wall's, or the CPU time of this process and of those it waited for."""
-    if ON_GPU:
-        torch.cuda.synchronize()
-    if CPU_CLOCK.is_set():
-        return sum(os.times()[:4])
-    return time.perf_counter()
-
-
-def measure(config: Config, model: str, batches: int) -> Measured:
+def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
     """All figures of one model of the configuration, on this machine as it is now."""
     settings = config.models[model]
     with tempfile.TemporaryDirectory() as workplace:
         folder = Path(workplace) / "model"
         write_base_model(settings, config.seed, folder)
         job_start = seconds_of_process(
-            "from pathlib import Path; from soar_pipeline.models.policy import load_policy;"
-            f"import soar_pipeline.stages.train_soar; load_policy(Path({str(folder)!r}), {settings.dtype!r})"
+            clock,
+            "from pathlib import Path; from soar_pipeline.models.policy import load_policy; "
+            f"import soar_pipeline.stages.train_soar; load_policy(Path({str(folder)!r}), {settings.dtype!r})",
         )
         policy = load_policy(folder, settings.dtype)
         policy.model.name_or_path = str(folder)
@@ -91,19 +88,20 @@ def measure(config: Config, model: str, batches: int) -> Measured:
         questions = questions_for(config, model)
         disk = disk_bandwidth(policy, Path(workplace))
         with Grader(config.grading) as grader:
-            drawn = drawing(config, policy, prompts, questions, batches)
+            drawn = drawing(config, policy, prompts, questions, batches, clock)
             taught = teaching(config, policy, prompts, grader)
-            trained = training(config, policy, prompts, grader, questions)
+            trained = training(config, policy, prompts, grader, questions, clock)
     return Measured(
         machine=f"{torch.cuda.get_device_name() if ON_GPU else platform.processor() or platform.machine()} "
-        f"({torch.get_num_threads()} thread of {os.cpu_count()} cores)",
+        f"({torch.get_num_threads()} thread(s))",
         kind="gpu" if ON_GPU else "cpu",
-        note=f"torch {torch.__version__}, load average {os.getloadavg()[0]:.1f} at the end",
+        note=f"torch {torch.__version__}, {'CPU' if clock.cpu_time else 'wall-clock'} time, "
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         model=settings.path if settings.source != "pretrain" else "pretrained here",
         parameters=sum(parameter.numel() for parameter in policy.model.parameters()),
         dtype=settings.dtype,
         job_start_seconds=job_start,
-        plumbing_seconds=seconds_of_process("import pyarrow.parquet, soar_pipeline.slices"),
+        plumbing_seconds=seconds_of_process(clock, "import pyarrow.parquet, soar_pipeline.slices"),
         disk_bandwidth=disk,
         **drawn,
         **taught,
@@ -119,7 +117,7 @@ def questions_for(config: Config, model: str) -> list[Question]:
 
 
 def drawing(
-    config: Config, policy: Policy, prompts: PromptFormat, questions: list[Question], batches: int
+    config: Config, policy: Policy, prompts: PromptFormat, questions: list[Question], batches: int, clock: Clock
 ) -> dict[str, object]:
     """Seconds per decoding step of a small and of a full batch, and the lengths of the full ones."""
     generation = config.generation
@@ -130,10 +128,10 @@ def drawing(
         generator = TransformersGenerator(policy, sequences)
         # The first call warms up: allocators, kernels.
         generator.sample(asked[:2], samples=1, max_new_tokens=4, temperature=generation.temperature, seed=0)
-        prefill = prefill_seconds(generator, asked)
+        prefill = prefill_seconds(generator, asked, clock)
         rates, lengths, longest = [], [], []
         for seed in range(batches):
-            started = now()
+            started = clock.now()
             drawn = generator.sample(
                 asked,
                 samples=1,
@@ -142,7 +140,7 @@ def drawing(
                 seed=seed,
             )
             tokens = [completions[0].tokens for completions in drawn]
-            rates.append((now() - started - prefill) / max(tokens))
+            rates.append((clock.now() - started - prefill) / max(tokens))
             lengths += tokens
             longest.append(max(tokens))
         points.append(DecodingPoint(sequences=sequences, seconds=max(median(rates), 1e-9)))
@@ -157,11 +155,11 @@ def drawing(
     }
 
 
-def prefill_seconds(generator: TransformersGenerator, asked: list[str]) -> float:
+def prefill_seconds(generator: TransformersGenerator, asked: list[str], clock: Clock) -> float:
     """What `generate` takes until the first token."""
-    started = now()
+    started = clock.now()
     generator.greedy(asked, max_new_tokens=1)
-    return now() - started
+    return clock.now() - started
 
 
 def teaching(config: Config, policy: Policy, prompts: PromptFormat, grader: Grader) -> dict[str, object]:
@@ -198,10 +196,10 @@ class RecordedCompletions(TransformersGenerator):
 
 
 def training(
-    config: Config, policy: Policy, prompts: PromptFormat, grader: Grader, questions: list[Question]
+    config: Config, policy: Policy, prompts: PromptFormat, grader: Grader, questions: list[Question], clock: Clock
 ) -> dict[str, float]:
     """The parts of a student step, each timed inside the trainer: log-probabilities, backward, AdamW, grading."""
-    student, clock, padded = config.student, Clock(), []
+    student, padded = config.student, []
     trainer = StudentTrainer(policy, prompts, grader, student, config.generation)
     inner = trainer.trainer
     log_probabilities = inner._get_per_token_logps_and_entropies
@@ -214,14 +212,14 @@ def training(
     inner._get_per_token_logps_and_entropies = clock.timed(
         lambda: "current" if torch.is_grad_enabled() else "fixed", counted
     )
-    inner._generate_and_score_completions = clock.timed("rollouts", inner._generate_and_score_completions)
-    inner._calculate_rewards = clock.timed("grading", inner._calculate_rewards)
-    inner.training_step = clock.timed("step", inner.training_step)
+    inner._generate_and_score_completions = clock.timed(lambda: "rollouts", inner._generate_and_score_completions)
+    inner._calculate_rewards = clock.timed(lambda: "grading", inner._calculate_rewards)
+    inner.training_step = clock.timed(lambda: "step", inner.training_step)
     create = inner.create_optimizer
 
     def create_timed(*arguments):
         optimizer = create(*arguments)
-        optimizer.step = clock.timed("optimizer", optimizer.step)
+        optimizer.step = clock.timed(lambda: "optimizer", optimizer.step)
         return optimizer
 
     inner.create_optimizer = create_timed
@@ -230,23 +228,20 @@ def training(
     fixed_passes = 1 + (student.kl_coefficient > 0)
     tokens, rollouts = sum(padded) / fixed_passes, STUDENT_STEPS * student.batch_size * student.group_size
     # Recomputing activations is part of the backward pass here; the cost model counts it as one more forward pass.
-    recomputed = clock.total("current") if student.gradient_checkpointing else 0.0
-    backward = clock.total("step") - clock.total("rollouts") - clock.total("current") - recomputed
+    recomputed = clock.seconds["current"] if student.gradient_checkpointing else 0.0
+    backward = clock.seconds["step"] - clock.seconds["rollouts"] - clock.seconds["current"] - recomputed
     return {
-        "forward_seconds_per_token": clock.total("fixed") / sum(padded),
+        "forward_seconds_per_token": clock.seconds["fixed"] / sum(padded),
         "backward_seconds_per_token": max(0.0, backward) / tokens,
-        "optimizer_seconds": clock.total("optimizer") / STUDENT_STEPS,
-        "grading_seconds": clock.total("grading") * config.grading.workers / rollouts,
+        "optimizer_seconds": clock.seconds["optimizer"] / STUDENT_STEPS,
+        "grading_seconds": clock.seconds["grading"] * config.grading.workers / rollouts,
     }
 
 
-IMPORTS = "from pathlib import Path; import soar_pipeline.stages.train_soar; from soar_pipeline.models.policy import load_policy"
-
-
-def seconds_of_process(program: str) -> float:
-    started = time.perf_counter()
+def seconds_of_process(clock: Clock, program: str) -> float:
+    started = clock.now()
     subprocess.run([sys.executable, "-c", program], check=True, cwd=PROJECT, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
+    return clock.now() - started
 
 
 def disk_bandwidth(policy: Policy, folder: Path) -> float:
@@ -262,18 +257,25 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "config.yaml")
     parser.add_argument("--model", default="base", help="name in `models` (default: base)")
     parser.add_argument("--batches", type=int, default=3, help="batches per batch size (default: 3)")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count CPU time: on a busy machine, what one thread would take alone (no GPU; waiting is not counted)",
+    )
     parser.add_argument("--output", type=Path, default=Path("throughput.yaml"))
     options = parser.parse_args()
     config = located(load(options.configfile), str(options.configfile), PROJECT)
     if options.model not in config.models:
         parser.error(f"--model {options.model}: there are {sorted(config.models)}")
+    if options.cpu_time and ON_GPU:
+        parser.error("--cpu-time: a GPU's time is no CPU time")
     started = time.perf_counter()
-    measured = measure(config, options.model, options.batches)
+    measured = measure(config, options.model, options.batches, Clock(options.cpu_time))
     text = yaml.safe_dump(measured.model_dump(mode="json"), sort_keys=False)
     options.output.write_text(text, encoding="utf-8")
     print(text)
-    if os.getloadavg()[0] > os.cpu_count() * 1.2:
-        print("The machine is busy: these figures hold the contention too.", file=sys.stderr)
+    if os.getloadavg()[0] > os.cpu_count() + 1 and not options.cpu_time:
+        print("The machine is busy, and that is in these figures; see --cpu-time.", file=sys.stderr)
     print(f"{options.output}: measured in {time.perf_counter() - started:.0f} s", file=sys.stderr)
 
 

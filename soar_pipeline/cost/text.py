@@ -93,10 +93,10 @@ def _cells(machine: Machine, row: StageCost) -> list[str]:
 
 def _notes(machine: Machine) -> str:
     lines = [
-        "Stages run one after another; hours are wall-clock, with as many jobs of a stage at once as the machine holds.",
+        "Stages run one after another; hours are wall-clock, as many jobs of a stage at once as the machine holds.",
         "at most: every completion runs to the token limit, the base model solves nothing, every",
         "question takes all its draws, promotions come as soon as they can. trained on: completion tokens in a loss.",
-        "scratch: checkpoints and students of running jobs, gone afterwards. Nothing is counted for jobs that are killed.",
+        "scratch: checkpoints and students of running jobs, gone afterwards. Jobs that are killed are not counted.",
     ]
     if machine.engine == "vllm":
         lines.append("The pipeline generates with transformers today: the figures for vllm are a prospect.")
@@ -175,8 +175,8 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
         ]
     if machine.kind == "gpu":
         lines.append(
-            "  The paper does not say where its hours go. Of the decisions below only the reset touches such a run: what\n"
-            "  is left of the ratio rests on the throughput and the lengths above, until both are measured."
+            "  The paper does not say where its hours go. Of the decisions below only the reset touches such a run:\n"
+            "  what is left of the ratio rests on the throughput and the lengths above, until both are measured."
         )
     else:
         lines.append("  The paper's hours are those of GPUs: no comparison on a CPU.")
