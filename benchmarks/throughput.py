@@ -1,0 +1,283 @@
+"""Measure this machine on a configured model, for `python -m soar_pipeline.cost --throughput FILE` (docs/cost.md).
+
+    python benchmarks/throughput.py --configfile config/config.yaml --output throughput.yaml
+
+It draws completions in two batch sizes and trains one student step with the trainer of the pipeline, its parts timed
+where they happen. On two CPU cores and the embedded model it takes about a minute; the machine should have nothing else
+to do, or what it measures is the contention; `--cpu-time` leaves the waiting out. The model comes from where the configuration says, so a hub id is fetched.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean, median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+import yaml
+
+from soar_pipeline.config import Config, load
+from soar_pipeline.cost.speed import DecodingPoint, Measured
+from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.located import located
+from soar_pipeline.models.policy import Policy, PromptFormat, copy_weights, load_policy, save_weights
+from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.problems.sources import load_problems
+from soar_pipeline.slices import prompt_texts
+from soar_pipeline.soar.questions import TeacherOutputError, acceptance_rate, sample_questions
+from soar_pipeline.training.schedules import Question, constant_schedule
+from soar_pipeline.training.student import StudentTrainer
+
+PROJECT = Path(__file__).resolve().parent.parent
+ON_GPU = torch.cuda.is_available()
+STUDENT_STEPS = 3
+
+
+class Clock:
+    """Seconds, those of the wall or of CPU time, and what named calls took of them; waits for the GPU."""
+
+    def __init__(self, cpu_time: bool = False):
+        self.cpu_time = cpu_time
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def now(self) -> float:
+        if ON_GPU:
+            torch.cuda.synchronize()
+        if not self.cpu_time:
+            return time.perf_counter()
+        # Of this process, and of those it has waited for.
+        times = os.times()
+        return time.process_time() + times.children_user + times.children_system
+
+    def timed(self, name: Callable[[], str], function: Callable) -> Callable:
+        """The function, with every call's time added under what `name` says at the time of the call."""
+
+        def call(*arguments, **options):
+            key, started = name(), self.now()
+            result = function(*arguments, **options)
+            self.seconds[key] += self.now() - started
+            return result
+
+        return call
+
+
+def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
+    """All figures of one model of the configuration, on this machine as it is now."""
+    settings = config.models[model]
+    with tempfile.TemporaryDirectory() as workplace:
+        folder = Path(workplace) / "model"
+        write_base_model(settings, config.seed, folder)
+        job_start = seconds_of_process(
+            clock,
+            "from pathlib import Path; from soar_pipeline.models.policy import load_policy; "
+            f"import soar_pipeline.stages.train_soar; load_policy(Path({str(folder)!r}), {settings.dtype!r})",
+        )
+        policy = load_policy(folder, settings.dtype)
+        policy.model.name_or_path = str(folder)
+        prompts = PromptFormat(prompt_texts(config), settings.chat_template, policy.tokenizer)
+        questions = questions_for(config, model)
+        disk = disk_bandwidth(policy, Path(workplace))
+        with Grader(config.grading) as grader:
+            drawn = drawing(config, policy, prompts, questions, batches, clock)
+            taught = teaching(config, policy, prompts, grader)
+            trained = training(config, policy, prompts, grader, questions, clock)
+    return Measured(
+        machine=f"{torch.cuda.get_device_name() if ON_GPU else platform.processor() or platform.machine()} "
+        f"({torch.get_num_threads()} thread(s))",
+        kind="gpu" if ON_GPU else "cpu",
+        note=f"torch {torch.__version__}, {'CPU' if clock.cpu_time else 'wall-clock'} time, "
+        f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
+        model=settings.path if settings.source != "pretrain" else "pretrained here",
+        parameters=sum(parameter.numel() for parameter in policy.model.parameters()),
+        dtype=settings.dtype,
+        job_start_seconds=job_start,
+        plumbing_seconds=seconds_of_process(clock, "import pyarrow.parquet, soar_pipeline.slices"),
+        disk_bandwidth=disk,
+        **drawn,
+        **taught,
+        **trained,
+    )
+
+
+def questions_for(config: Config, model: str) -> list[Question]:
+    """Problems of the first data set that uses the model."""
+    name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
+    problems = load_problems(name, config.datasets[name].pool)
+    return [Question(row["problem_id"], row["question"], row["answer"]) for row in problems]
+
+
+def drawing(
+    config: Config, policy: Policy, prompts: PromptFormat, questions: list[Question], batches: int, clock: Clock
+) -> dict[str, object]:
+    """Seconds per decoding step of a small and of a full batch, and the lengths of the full ones."""
+    generation = config.generation
+    many = generation.batch_size
+    points, lengths, longest = [], [], []
+    for sequences in (max(1, many // 8), many):
+        asked = [prompts.student(questions[i % len(questions)].question) for i in range(sequences)]
+        generator = TransformersGenerator(policy, sequences)
+        # The first call warms up: allocators, kernels.
+        generator.sample(asked[:2], samples=1, max_new_tokens=4, temperature=generation.temperature, seed=0)
+        prefill = prefill_seconds(generator, asked, clock)
+        rates, lengths, longest = [], [], []
+        for seed in range(batches):
+            started = clock.now()
+            drawn = generator.sample(
+                asked,
+                samples=1,
+                max_new_tokens=generation.student_max_new_tokens,
+                temperature=generation.temperature,
+                seed=seed,
+            )
+            tokens = [completions[0].tokens for completions in drawn]
+            rates.append((clock.now() - started - prefill) / max(tokens))
+            lengths += tokens
+            longest.append(max(tokens))
+        points.append(DecodingPoint(sequences=sequences, seconds=max(median(rates), 1e-9)))
+    prompt_tokens = fmean(len(policy.tokenizer(text)["input_ids"]) for text in asked)
+    limit = generation.student_max_new_tokens
+    return {
+        "decoding": points,
+        "prefill_seconds_per_token": prefill / (many * prompt_tokens),
+        "student_prompt_tokens": round(prompt_tokens),
+        "base_length": fmean(lengths) / limit,
+        "base_longest": fmean(longest) / limit,
+    }
+
+
+def prefill_seconds(generator: TransformersGenerator, asked: list[str], clock: Clock) -> float:
+    """What `generate` takes until the first token."""
+    started = clock.now()
+    generator.greedy(asked, max_new_tokens=1)
+    return clock.now() - started
+
+
+def teaching(config: Config, policy: Policy, prompts: PromptFormat, grader: Grader) -> dict[str, object]:
+    """The base model as a teacher: lengths, and the share of its completions that is accepted."""
+    limit = config.generation.teacher_max_new_tokens
+    completions = RecordedCompletions(policy, config.generation.batch_size)
+    acceptance = None
+    try:
+        accepted = sample_questions(
+            completions, grader, prompts, config.generation, count=64, max_draws_per_question=8, seed=0
+        )
+        acceptance = acceptance_rate(accepted)
+    except TeacherOutputError as error:
+        print(f"acceptance: not measured: {str(error).splitlines()[0]}", file=sys.stderr)
+    return {
+        "teacher_prompt_tokens": len(policy.tokenizer(prompts.teacher())["input_ids"]),
+        "teacher_length": fmean(completions.tokens) / limit,
+        "teacher_longest": max(completions.tokens) / limit,
+        "acceptance": acceptance,
+    }
+
+
+class RecordedCompletions(TransformersGenerator):
+    """Remembers how long the completions were, refused ones too."""
+
+    def __init__(self, policy: Policy, batch_size: int):
+        super().__init__(policy, batch_size)
+        self.tokens: list[int] = []
+
+    def sample(self, prompts: list[str], **settings) -> list[list[Completion]]:
+        drawn = super().sample(prompts, **settings)
+        self.tokens += [completion.tokens for completions in drawn for completion in completions]
+        return drawn
+
+
+def training(
+    config: Config, policy: Policy, prompts: PromptFormat, grader: Grader, questions: list[Question], clock: Clock
+) -> dict[str, float]:
+    """The parts of a student step, each timed inside the trainer: log-probabilities, backward, AdamW, grading."""
+    student, padded = config.student, []
+    trainer = StudentTrainer(policy, prompts, grader, student, config.generation)
+    inner = trainer.trainer
+    log_probabilities = inner._get_per_token_logps_and_entropies
+
+    def counted(model, input_ids, *arguments, **options):
+        if not torch.is_grad_enabled():
+            padded.append(input_ids.numel())
+        return log_probabilities(model, input_ids, *arguments, **options)
+
+    inner._get_per_token_logps_and_entropies = clock.timed(
+        lambda: "current" if torch.is_grad_enabled() else "fixed", counted
+    )
+    inner._generate_and_score_completions = clock.timed(lambda: "rollouts", inner._generate_and_score_completions)
+    inner._calculate_rewards = clock.timed(lambda: "grading", inner._calculate_rewards)
+    inner.training_step = clock.timed(lambda: "step", inner.training_step)
+    create = inner.create_optimizer
+
+    def create_timed(*arguments):
+        optimizer = create(*arguments)
+        optimizer.step = clock.timed(lambda: "optimizer", optimizer.step)
+        return optimizer
+
+    inner.create_optimizer = create_timed
+    schedule = constant_schedule(questions, STUDENT_STEPS, student.batch_size, seed=0)
+    trainer.train(schedule, seed=0, reference=copy_weights(policy.model))
+    fixed_passes = 1 + (student.kl_coefficient > 0)
+    tokens, rollouts = sum(padded) / fixed_passes, STUDENT_STEPS * student.batch_size * student.group_size
+    # Recomputing activations is part of the backward pass here; the cost model counts it as one more forward pass.
+    recomputed = clock.seconds["current"] if student.gradient_checkpointing else 0.0
+    backward = clock.seconds["step"] - clock.seconds["rollouts"] - clock.seconds["current"] - recomputed
+    return {
+        "forward_seconds_per_token": clock.seconds["fixed"] / sum(padded),
+        "backward_seconds_per_token": max(0.0, backward) / tokens,
+        "optimizer_seconds": clock.seconds["optimizer"] / STUDENT_STEPS,
+        "grading_seconds": clock.seconds["grading"] * config.grading.workers / rollouts,
+    }
+
+
+def seconds_of_process(clock: Clock, program: str) -> float:
+    started = clock.now()
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=PROJECT, stderr=subprocess.DEVNULL)
+    return clock.now() - started
+
+
+def disk_bandwidth(policy: Policy, folder: Path) -> float:
+    """Bytes per second of writing the weights to disk, synced."""
+    weights = copy_weights(policy.model)
+    started = time.perf_counter()
+    save_weights(folder / "weights.safetensors", weights)
+    return (folder / "weights.safetensors").stat().st_size / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "config.yaml")
+    parser.add_argument("--model", default="base", help="name in `models` (default: base)")
+    parser.add_argument("--batches", type=int, default=3, help="batches per batch size (default: 3)")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count CPU time: on a busy machine, what one thread would take alone (no GPU; waiting is not counted)",
+    )
+    parser.add_argument("--output", type=Path, default=Path("throughput.yaml"))
+    options = parser.parse_args()
+    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    if options.model not in config.models:
+        parser.error(f"--model {options.model}: there are {sorted(config.models)}")
+    if options.cpu_time and ON_GPU:
+        parser.error("--cpu-time: a GPU's time is no CPU time")
+    started = time.perf_counter()
+    measured = measure(config, options.model, options.batches, Clock(options.cpu_time))
+    text = yaml.safe_dump(measured.model_dump(mode="json"), sort_keys=False)
+    options.output.write_text(text, encoding="utf-8")
+    print(text)
+    if os.getloadavg()[0] > os.cpu_count() + 1 and not options.cpu_time:
+        print("The machine is busy, and that is in these figures; see --cpu-time.", file=sys.stderr)
+    print(f"{options.output}: measured in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
