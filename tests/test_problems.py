@@ -204,9 +204,7 @@ def test_easy_published_benchmark_data_are_found_by_subject_and_level(benchmark_
 def test_all_published_math_train_rows_load_or_are_named(benchmark_data):
     dataset = DatasetConfig(adapter="math", path=str(benchmark_data / "math_train.jsonl"), rows=7500)
     pool = sources.load_problems("math", dataset)
-    assert pool.left_out == {
-        'the last \\boxed{} in "solution" is empty': ["number_theory/7115", "number_theory/7117"]
-    }
+    assert pool.left_out == {'the last \\boxed{} in "solution" is empty': ["number_theory/7115", "number_theory/7117"]}
     assert len(pool.problems) == 7498
     assert sum(problem.level == "Level ?" for problem in pool.problems) == 2
 
