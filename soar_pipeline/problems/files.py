@@ -22,7 +22,15 @@ MIB = 2**20
 UNPACKED_LIMIT = 1024 * MIB
 UNPACKED_RATIO = 100
 # What reading a damaged, encrypted or unknown archive raises.
-_BAD_ZIP = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
+_BAD_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    UnicodeDecodeError,
+)
 
 
 def file_rows(path: Path, sha256: str | None = None) -> list[NumberedRow]:

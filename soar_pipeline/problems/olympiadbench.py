@@ -38,7 +38,7 @@ def _check_kind(row: Row, question: str) -> None:
     for field, wanted in WANTED.items():
         found = row.optional_text(field)
         if found and not found.casefold().startswith(wanted):
-            raise LeftOut(f"{field!r} is {found!r}")
+            raise LeftOut(f"{field!r} is {found[:40]!r}")
     if row.flag("is_proof"):
         raise LeftOut("'is_proof' is true")
     if "human" in (row.optional_text("answer_type") or "").casefold():
@@ -52,8 +52,9 @@ def _check_kind(row: Row, question: str) -> None:
 def _answer(row: Row) -> str:
     values = row.values.get("final_answer")
     found = values if isinstance(values, list) else [values]
-    answers = [row.text_of("final_answer", value) for value in found if not _nothing(value)]
-    if not any(answers):
+    texts = [row.text_of("final_answer", value) for value in found if not _nothing(value)]
+    answers = [text for text in texts if text]
+    if not answers:
         raise LeftOut("'final_answer' is empty")
     if row.flag("is_multiple_answer"):
         return joined(answers)

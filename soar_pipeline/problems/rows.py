@@ -76,14 +76,15 @@ class Row:
             raise self.error(f"{field!r} is {type(value).__name__}, expected text; write it as a string")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(f"{field!r} is {value}, expected text or a finite number")
-        found = str(value).strip()
+        found = str(value)
         if any("\ud800" <= character <= "\udfff" for character in found):
             raise self.error(f"{field!r} holds half a surrogate pair, which is no character; correct it")
         if len(found) > LONGEST_TEXT:
             raise LeftOut(f"{field!r} has more than {LONGEST_TEXT:,} characters")
+        # Before stripping, which takes a form feed for space: `\frac` would become `rac`.
         if control := _CONTROL.search(found):
             raise LeftOut(f"{field!r} holds the control character U+{ord(control.group()):04X}")
-        return found
+        return found.strip()
 
     def flag(self, field: str) -> bool:
         """A field that may be missing or null (both False); ArtifactError where it is neither true nor false."""
