@@ -7,11 +7,9 @@ from typing import NamedTuple
 from soar_pipeline.artifacts import ArtifactError
 
 _STUDENT = re.compile(r"(?P<dataset>[^/]+)/(?:evaluation|students)/(?P<arm>[^/]+)/t(?P<teacher>\d+)-s(?P<student>\d+)")
-_SERL = re.compile(r"(?P<dataset>[^/]+)/serl/s(?P<student>\d+)/")
+_SERL = re.compile(r"(?P<dataset>[^/]+)/serl/s(?P<student>\d+)/[^/]+$")
 _TEACHER = re.compile(r"(?P<dataset>[^/]+)/(?:soar|questions|taxonomy)/(?P<name>[^/]+)/t(?P<teacher>\d+)")
 _DATASET = re.compile(r"(?P<dataset>[^/]+)/(?:attempts/)?[^/]+$")
-
-
 # SeRL trains one student for all the arms that report it, at different steps; its runs carry this in place of an arm.
 SERL = "<serl>"
 

@@ -1,6 +1,7 @@
 """Every kind of figure: the artists carry the made run's values, and a panel without data says so."""
 
 import itertools
+from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ from made_matrix import EVERY_KIND, MATH, matrix_config, matrix_run
 from made_run import TEST_PROBLEMS
 from matplotlib.colors import same_color
 
-from soar_pipeline.artifact_paths import TeacherRun, student_run, teacher_run
+from soar_pipeline.artifact_paths import SERL, TeacherRun, student_run, teacher_run
 from soar_pipeline.artifacts import CURVE, QUESTIONS, STEPS, read_rows
 from soar_pipeline.config import DEFAULT_FIGURES, ConfigError
 from soar_pipeline.reporting.csv_files import read_csv
@@ -98,6 +99,11 @@ def test_serl_arms_share_curves_that_end_at_the_step_they_report(run, data):
     ends = {tuple(line.get_xdata()) for line in axes.lines if np.allclose(np.max(line.get_ydata()), 12.5)}
     assert (0, 10) in ends
     assert (0, 10, 20) in {tuple(line.get_xdata()) for line in axes.lines if np.allclose(np.max(line.get_ydata()), 25)}
+
+
+def test_a_run_called_serl_keeps_its_students_apart_from_serl():
+    assert student_run(Path("results/serl/s1/students/hard_only/t0-s2/curve.parquet")) == ("s1", "hard_only", 0, 2)
+    assert student_run(Path("results/run/math/serl/s3/curve.parquet")) == ("math", SERL, 0, 3)
 
 
 def test_every_k_has_a_panel_and_long_rows_wrap(run, data):
