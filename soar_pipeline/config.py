@@ -247,11 +247,8 @@ class SoarConfig(Section):
     )
     moving_average_window: int = Field(3, ge=1, description="outer steps; starts afresh after a promotion [Table 3]")
     learnability_samples: int = Field(
-        32,
-        ge=1,
-        description="rewards learnability and absolute_zero: student completions per question [intrinsic reward]",
+        32, ge=1, description="learnability reward: student completions per question [intrinsic reward]"
     )
-    majority_samples: int = Field(10, ge=1, description="reward r_zero: student completions per question [R-Zero]")
     diversity_questions: int = Field(
         64,
         ge=2,
@@ -262,12 +259,10 @@ class SoarConfig(Section):
 class ObjectiveConfig(Section):
     """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section."""
 
-    reward: str = Field(
+    reward: Literal["grounded", "learnability"] = Field(
         "grounded",
-        pattern=r"^(grounded|learnability|absolute_zero|r_zero|.+\.py:[A-Za-z_]\w*)$",
         description="grounded: measured improvement of students on hard problems; learnability: 1 − share of matching "
-        "answers, 0 where none matches; absolute_zero, r_zero: those of their proposers; or a function of one's own, "
-        "`my_rewards.py:function` (docs/teacher-rewards.md) [teacher rewards]",
+        "answers, 0 where none matches [teacher rewards]",
     )
     promotion: bool = Field(
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
@@ -281,18 +276,12 @@ class ObjectiveConfig(Section):
     teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.reward in ("learnability", "absolute_zero", "r_zero") and self.promotion:
+    def _possible(self) -> "ObjectiveConfig":
+        if self.reward == "learnability" and self.promotion:
             raise ValueError(
-                f"reward `{self.reward}` trains no students, so there is nothing to promote: promotion: false"
+                "reward `learnability` trains no students, so there is nothing to promote: promotion: false"
             )
         return self
-
-    @property
-    def reward_file(self) -> str | None:
-        """The file of a reward of the user's own, or None."""
-        path, _, _ = self.reward.rpartition(".py:")
-        return f"{path}.py" if path else None
 
 
 class PromotionQuestions(Section):

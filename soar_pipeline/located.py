@@ -7,7 +7,7 @@ prompts and the model that the project ships.
 from pathlib import Path
 from typing import TypeVar
 
-from soar_pipeline.config import Config, ConfigError, ObjectiveConfig, PoolConfig
+from soar_pipeline.config import Config, ConfigError, PoolConfig
 
 AnyPool = TypeVar("AnyPool", bound=PoolConfig)
 
@@ -35,15 +35,8 @@ def located(config: Config, source: str, project: Path) -> Config:
             for name, pool in pools.items()
         }
 
-    def with_reward(name: str, objective: ObjectiveConfig) -> ObjectiveConfig:
-        if objective.reward_file is None:
-            return objective
-        path = found(f"objectives.{name}.reward", objective.reward_file)
-        return objective.model_copy(update={"reward": f"{path}:{objective.reward.rpartition(':')[2]}"})
-
     return config.model_copy(
         update={
-            "objectives": {name: with_reward(name, objective) for name, objective in config.objectives.items()},
             "models": models,
             "prompts": config.prompts.model_copy(update=prompts),
             "datasets": with_path("datasets", config.datasets),

@@ -153,7 +153,6 @@ class SoarSlice(Section):
     teacher: TeacherConfig
     soar: SoarConfig
     objective: ObjectiveConfig
-    reward_code: str | None = Field(description="text of the user's reward file: an edited reward is another run")
 
     @classmethod
     def of(cls, config: Config, dataset: str, objective: str) -> "SoarSlice":
@@ -164,16 +163,7 @@ class SoarSlice(Section):
             soar=config.soar_of(dataset, objective),
             # The differences are merged into `soar` above, and the number of seeds is no business of one run.
             objective=config.objectives[objective].model_copy(update={"soar": {}, "teacher_seeds": None}),
-            reward_code=_reward_code(config, objective),
         )
-
-
-def _reward_code(config: Config, objective: str) -> str | None:
-    path = config.objectives[objective].reward_file
-    try:
-        return None if path is None else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"objectives.{objective}.reward: {path} cannot be read ({error})") from None
 
 
 class QuestionSamplingSlice(Section):

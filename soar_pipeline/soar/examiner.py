@@ -3,7 +3,6 @@
 from soar_pipeline.config import GenerationConfig
 from soar_pipeline.generation.generator import Completion, Generator
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.grading.voting import votes
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights, set_weights
 from soar_pipeline.training.schedules import Question
 
@@ -39,18 +38,6 @@ class Examiner:
             seed=seed,
         )
         return [self._right([drawn], [item]) / samples for drawn, item in zip(completions, questions, strict=True)]
-
-    def majority_shares(self, questions: list[Question], samples: int, seed: int) -> list[float]:
-        """Share of sampled completions that agree with the majority among them, per question."""
-        completions = self.generator.sample(
-            [self.prompts.student(item.question) for item in questions],
-            samples=samples,
-            max_new_tokens=self.generation.student_max_new_tokens,
-            temperature=self.generation.temperature,
-            seed=seed,
-        )
-        groups = [[completion.text for completion in drawn] for drawn in completions]
-        return [vote.agreement for vote in votes(groups, self.grader)]
 
     def _right(self, completions: list[list[Completion]], questions: list[Question]) -> int:
         pairs = [

@@ -14,7 +14,7 @@ from soar_pipeline.soar.examiner import Examiner
 from soar_pipeline.soar.progression import RunState
 from soar_pipeline.soar.promotion import RewardWindow, best_dataset, median_repeat
 from soar_pipeline.soar.questions import AcceptedQuestion, acceptance_rate
-from soar_pipeline.soar.rewards import OuterStep, RewardTools, Scores, TeacherReward, checked
+from soar_pipeline.soar.rewards import OuterStep, Scores, TeacherReward
 from soar_pipeline.soar.students import StudentPool
 from soar_pipeline.soar.teacher import Teacher
 from soar_pipeline.tracking import Tracker
@@ -45,7 +45,6 @@ class SoarRun:
         self.config, self.promotes, self.name, self.seed = config, promotes, name, seed
         self.teacher, self.reward, self.pool, self.examiner = teacher, reward, pool, examiner
         self.train, self.folder, self.tracker = train, folder, tracker
-        self.tools = RewardTools(pool, examiner, config, seed)
         if config.reward_questions > len(train):
             log.info("%d reward questions wanted, train has %d: all are used", config.reward_questions, len(train))
 
@@ -60,9 +59,7 @@ class SoarRun:
             started = time.monotonic()
             drawn = self.teacher.propose(number, self.config.datasets * self.config.questions_per_dataset)
             step = self._outer_step(number, drawn)
-            # An earlier step may have left a student's weights there.
-            self.examiner.set_weights(self.baseline)
-            scores = checked(self.reward(step, self.tools), step, self.promotes)
+            scores = self.reward.score(step)
             self.window.add(fmean(scores.rewards))
             moving_average = self.window.average
             promoted = self._deserves_promotion(moving_average)

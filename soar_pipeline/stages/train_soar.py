@@ -34,7 +34,7 @@ from soar_pipeline.slices import SoarSlice
 from soar_pipeline.soar.examiner import Examiner
 from soar_pipeline.soar.progression import Progression, RunState
 from soar_pipeline.soar.questions import check_teacher_context, question_writer
-from soar_pipeline.soar.rewards import reward_named
+from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward
 from soar_pipeline.soar.run import SoarRun
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
 from soar_pipeline.soar.teacher import Teacher
@@ -110,7 +110,7 @@ def _assembled(
     teacher_seed: int,
     workers: int,
 ) -> SoarRun:
-    sampling, generation = config.sampling, config.sampling.generation
+    sampling, generation, soar = config.sampling, config.sampling.generation, config.soar
     seed = derive(sampling.seed, "soar", teacher_seed)
     prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
     student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
@@ -125,13 +125,17 @@ def _assembled(
             partial(_worker_in_own_process, config, base_model, torch.get_num_threads()), workers
         )
     pool = StudentPool(executor, examiner, folder.folder / "students", seed)
+    if config.objective.reward == "grounded":
+        reward = GroundedReward(pool, soar)
+    else:
+        reward = LearnabilityReward(examiner, soar, seed)
     return SoarRun(
-        config=config.soar,
+        config=soar,
         promotes=config.objective.promotion,
         name=f"t{teacher_seed}",
         seed=seed,
         teacher=_teacher(config, base_model, grader, seed),
-        reward=reward_named(config.objective.reward),
+        reward=reward,
         pool=pool,
         examiner=examiner,
         train=hard,

@@ -1,4 +1,4 @@
-"""Agreement with the majority, where no answer is known (spec section 10: SeRL's reward, R-Zero's uncertainty)."""
+"""The reward of self-play without answers: agreement with the majority (spec section 10, step 4)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
