@@ -6,16 +6,20 @@ Light to import (no torch): the Snakefile validates a run with it before anythin
 slice of the configuration as JSON and never the file.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PASS_AT_K = (1, 4, 8, 16, 32)
 NAME = r"^[a-z0-9][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
+INTRINSIC_REWARDS = ("learnability", "absolute_zero", "r_zero")
+BUILT_IN_REWARDS = ("grounded", *INTRINSIC_REWARDS)
+OWN_REWARD = r".+\.py:[A-Za-z_][A-Za-z0-9_]*"
 
 
 class ConfigError(ValueError):
@@ -249,6 +253,20 @@ class SoarConfig(Section):
     learnability_samples: int = Field(
         32, ge=1, description="learnability reward: student completions per question [intrinsic reward]"
     )
+    absolute_zero_samples: int = Field(
+        8, ge=1, description="absolute_zero reward: student completions per question (as in arXiv 2505.03335)"
+    )
+    r_zero_samples: int = Field(
+        10, ge=1, description="r_zero reward: student completions per question (as in arXiv 2508.05004)"
+    )
+    r_zero_bleu_unit: Literal["words", "characters"] = Field(
+        "words",
+        description="r_zero reward: what the n-grams of BLEU are made of; characters for questions without spaces, as "
+        "those of the embedded world",
+    )
+    r_zero_bleu_distance: float = Field(
+        0.5, ge=0, le=1, description="r_zero reward: 1 − BLEU up to which clusters of questions are joined"
+    )
     diversity_questions: int = Field(
         64,
         ge=2,
@@ -259,10 +277,12 @@ class SoarConfig(Section):
 class ObjectiveConfig(Section):
     """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section."""
 
-    reward: Literal["grounded", "learnability"] = Field(
+    reward: str = Field(
         "grounded",
         description="grounded: measured improvement of students on hard problems; learnability: 1 − share of matching "
-        "answers, 0 where none matches [teacher rewards]",
+        "answers, 0 where none matches; absolute_zero and r_zero: those of these methods; or a function of your own, "
+        "`my_rewards.py:my_reward` (docs/teacher-rewards.md) [teacher rewards]",
+        json_schema_extra={"pattern": f"^({'|'.join(BUILT_IN_REWARDS)}|{OWN_REWARD})$"},
     )
     promotion: bool = Field(
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
@@ -275,13 +295,29 @@ class ObjectiveConfig(Section):
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
     teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")
 
+    @field_validator("reward")
+    @classmethod
+    def _built_in_or_own(cls, reward: str) -> str:
+        if reward not in BUILT_IN_REWARDS and not re.fullmatch(OWN_REWARD, reward):
+            raise ValueError(f"{reward!r} is none of {', '.join(BUILT_IN_REWARDS)} and no `<file>.py:<function>`")
+        return reward
+
     @model_validator(mode="after")
     def _possible(self) -> "ObjectiveConfig":
-        if self.reward == "learnability" and self.promotion:
+        # Whether a user's own reward trains students shows when it is called.
+        if self.reward in INTRINSIC_REWARDS and self.promotion:
             raise ValueError(
-                "reward `learnability` trains no students, so there is nothing to promote: promotion: false"
+                f"reward `{self.reward}` trains no students, so there is nothing to promote: promotion: false"
             )
         return self
+
+    @property
+    def reward_file(self) -> tuple[str, str] | None:
+        """Path and function name of a reward of the user's own, else None."""
+        if self.reward in BUILT_IN_REWARDS:
+            return None
+        path, _, function = self.reward.rpartition(":")
+        return path, function
 
 
 class PromotionQuestions(Section):

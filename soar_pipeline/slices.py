@@ -1,7 +1,8 @@
 """The slice of the configuration that each stage depends on, and nothing more.
 
 A rule's `params` hold its slice as JSON, so an edit elsewhere in the config reruns nothing. The prompt *texts*
-stand in the slices (not the file names), so an edited prompt reruns what used it.
+stand in the slices (not the file names), so an edited prompt reruns what used it; so does an edited reward file, whose
+digest stands there.
 """
 
 from pathlib import Path
@@ -30,6 +31,7 @@ from soar_pipeline.config import (
     StudentConfig,
     TeacherConfig,
 )
+from soar_pipeline.reward_files import read_reward_file
 
 
 class Prompts(Section):
@@ -153,9 +155,13 @@ class SoarSlice(Section):
     teacher: TeacherConfig
     soar: SoarConfig
     objective: ObjectiveConfig
+    objective_name: str
+    reward_sha256: str | None = Field(description="of the file of the user's own reward: an edit is another run")
 
     @classmethod
     def of(cls, config: Config, dataset: str, objective: str) -> "SoarSlice":
+        """Raises ConfigError where the file of the user's own reward cannot be used."""
+        reward_file = read_reward_file(config.objectives[objective], objective)
         return cls(
             sampling=SamplingSlice.of(config, dataset, objective),
             student=config.student,
@@ -163,6 +169,8 @@ class SoarSlice(Section):
             soar=config.soar_of(dataset, objective),
             # The differences are merged into `soar` above, and the number of seeds is no business of one run.
             objective=config.objectives[objective].model_copy(update={"soar": {}, "teacher_seeds": None}),
+            objective_name=objective,
+            reward_sha256=reward_file and reward_file.sha256,
         )
 
 

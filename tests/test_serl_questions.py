@@ -7,10 +7,10 @@ import pytest
 
 from soar_pipeline.baselines.serl.cleaning import Novelty, cleaned, listed, rouge_l
 from soar_pipeline.baselines.serl.questions import NumberedList, QuestionPool, SelfPlayError, TeacherPrompt
-from soar_pipeline.baselines.serl.voting import Vote, votes
 from soar_pipeline.config import GradingConfig, SerlConfig
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.grading.grader import Grader
+from soar_pipeline.grading.voting import Vote, votes
 
 FAITHFUL, MENDED = SerlConfig(), SerlConfig(faithful=False)
 

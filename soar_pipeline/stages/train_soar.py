@@ -32,9 +32,10 @@ from soar_pipeline.models.policy import (
 from soar_pipeline.seeds import derive
 from soar_pipeline.slices import SoarSlice
 from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.objective import Objective, load_reward
 from soar_pipeline.soar.progression import Progression, RunState
 from soar_pipeline.soar.questions import check_teacher_context, question_writer
-from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward
+from soar_pipeline.soar.rewards import TeacherReward, Tools
 from soar_pipeline.soar.run import SoarRun
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
 from soar_pipeline.soar.teacher import Teacher
@@ -67,12 +68,13 @@ def train_soar(
     """
     # The job's threads are shared out, so that the processes do not contend.
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    reward = load_reward(config.objective_name, config.objective, config.reward_sha256)
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
     folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
     with folder.locked(), Grader(config.sampling.grading) as grader:
         tracker = Tracker(report_to, "soar", state / "tracking")
         policy = load_policy(base_model, config.sampling.dtype)
-        run = _assembled(config, base_model, policy, hard, grader, folder, tracker, teacher_seed, workers)
+        run = _assembled(config, base_model, policy, hard, reward, grader, folder, tracker, teacher_seed, workers)
         checkpoint = folder.load()
         final = run.run(RunState.of(checkpoint) if checkpoint else _fresh_state(run, copy_weights(policy.model)))
         tracker.finish()
@@ -104,6 +106,7 @@ def _assembled(
     base_model: Path,
     policy: Policy,
     hard: list[Question],
+    reward: TeacherReward,
     grader: Grader,
     folder: CheckpointFolder,
     tracker: Tracker,
@@ -125,17 +128,13 @@ def _assembled(
             partial(_worker_in_own_process, config, base_model, torch.get_num_threads()), workers
         )
     pool = StudentPool(executor, examiner, folder.folder / "students", seed)
-    if config.objective.reward == "grounded":
-        reward = GroundedReward(pool, soar)
-    else:
-        reward = LearnabilityReward(examiner, soar, seed)
+    tools = Tools(students=pool, examiner=examiner, grader=grader, soar=soar, seed=seed)
     return SoarRun(
         config=soar,
-        promotes=config.objective.promotion,
         name=f"t{teacher_seed}",
         seed=seed,
         teacher=_teacher(config, base_model, grader, seed),
-        reward=reward,
+        objective=Objective(config.objective_name, config.objective, reward, tools),
         pool=pool,
         examiner=examiner,
         train=hard,

@@ -9,10 +9,10 @@ from typing import Any
 
 from soar_pipeline.baselines.serl.questions import NumberedList, QuestionPool, SelfPlayError, TeacherPrompt
 from soar_pipeline.baselines.serl.training import Sample, SerlTrainer
-from soar_pipeline.baselines.serl.voting import votes
 from soar_pipeline.config import GenerationConfig, SerlConfig
 from soar_pipeline.generation.generator import Generator
 from soar_pipeline.grading.grader import Grader
+from soar_pipeline.grading.voting import votes
 from soar_pipeline.models.policy import copy_weights
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
