@@ -234,7 +234,10 @@ def test_a_config_of_another_shape_asks_for_parameters(tmp_path: Path, project: 
 
 SMALL = {
     "models": {"base": {"source": "folder", "path": SHUFFLES, "dtype": "float32"}},
-    "prompts": {"student": "resources/prompts/embedded_student.txt", "teacher": "resources/prompts/embedded_teacher.txt"},
+    "prompts": {
+        "student": "resources/prompts/embedded_student.txt",
+        "teacher": "resources/prompts/embedded_teacher.txt",
+    },
     "datasets": {"shuffles": {"adapter": "digit_shuffles", "difficulties": [7], "size": 40}},
     "filter": {"rounds": [2], "keep_all": True},
     "generation": {"batch_size": 16, "student_max_new_tokens": 10, "teacher_max_new_tokens": 20},
@@ -490,7 +493,17 @@ def test_it_is_quick_and_needs_no_torch(project: Path):
 def test_the_benchmark_measures_what_the_command_reads(tmp_path: Path, capsys, project: Path):
     output, smoke = tmp_path / "throughput.yaml", project / "config" / "smoke.yaml"
     done = subprocess.run(
-        [sys.executable, "benchmarks/throughput.py", "--configfile", smoke, "--batches", "1", "--output", output, "--cpu-time"],
+        [
+            sys.executable,
+            "benchmarks/throughput.py",
+            "--configfile",
+            smoke,
+            "--batches",
+            "1",
+            "--output",
+            output,
+            "--cpu-time",
+        ],
         cwd=project, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
