@@ -50,6 +50,7 @@ wildcard_constraints:
     model=one_of(CONFIG.models),
     objective=one_of(CONFIG.objectives),
     arm=one_of(CONFIG.arms),
+    figure=one_of(CONFIG.figures),
     teacher_seed=r"\d+",
     student_seed=r"\d+",
     shard=r"\d+",
@@ -69,7 +70,8 @@ localrules:
     select_evaluation,
     estimate_passk,
     make_tables,
-    draw_figures,
+    shape_tables,
+    draw_figure,
     write_report,
 
 
@@ -79,6 +81,7 @@ rule all:
         "<run>/report.html",
         "<run>/finding.txt",
         "<run>/provenance.json",
+        expand("<run>/tables/{name}.md", name=table_names(CONFIG)),
 
 
 include: "workflow/rules/base_model.smk"
@@ -88,8 +91,10 @@ include: "workflow/rules/split.smk"
 include: "workflow/rules/soar.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/students.smk"
+include: "workflow/rules/serl.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/diversity.smk"
+include: "workflow/rules/taxonomy.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"

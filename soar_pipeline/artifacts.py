@@ -108,6 +108,17 @@ PROMOTIONS = _schema(
     train_accuracy=REAL,
 )
 SCHEDULE = _schema(step=INTEGER, position=INTEGER, phase=TEXT, question_id=TEXT, question=TEXT, answer=TEXT)
+# Every question that SeRL rolled out. kept: its majority's share was within bounds; trained: it was in the update.
+SERL_QUESTIONS = _schema(
+    question_id=TEXT,
+    step=INTEGER,
+    rollout=INTEGER,
+    question=TEXT,
+    majority_answer=optional(TEXT),
+    agreement=REAL,
+    kept=FLAG,
+    trained=FLAG,
+)
 # pass@k columns are null between evaluations; which k exist depends on evaluation.samples.
 CURVE = _schema(
     step=INTEGER,
@@ -132,16 +143,37 @@ DIVERSITY = _schema(
     vendi_mean=optional(REAL),
     vendi_sd=optional(REAL),
 )
+# Of a question without a verdict, `reason` says why; tokens are empty where the judge does not count them.
+TAXONOMY = _schema(
+    dataset=TEXT,
+    arm=TEXT,
+    teacher_seed=INTEGER,
+    question_id=TEXT,
+    question=TEXT,
+    answer=TEXT,
+    well_posed=optional(FLAG),
+    correct=optional(FLAG),
+    error_type=optional(TEXT),
+    correct_answer=optional(TEXT),
+    attempts=INTEGER,
+    reason=optional(TEXT),
+    prompt_tokens=optional(pa.int64()),
+    completion_tokens=optional(pa.int64()),
+)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a file was made. `inputs` are paths; their digests are taken when the file is written."""
+    """How a file was made. `inputs` are paths; their digests are taken when the file is written.
+
+    `report` is what else the stage has to say about what it did (JSON).
+    """
 
     stage: str
     config: dict[str, Any]
     seed: int | None = None
     inputs: tuple[Path, ...] = ()
+    report: dict[str, Any] | None = None
 
     def as_json(self) -> str:
         """Deterministic: sorted keys, no clock, no host."""
@@ -151,6 +183,7 @@ class Provenance:
             "seed": self.seed,
             "versions": package_versions(),
             "inputs": {path.name: digest(path) for path in self.inputs},
+            "report": self.report or {},
         }
         return json.dumps(record, sort_keys=True)
 

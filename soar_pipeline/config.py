@@ -6,15 +6,20 @@ Light to import (no torch): the Snakefile validates a run with it before anythin
 slice of the configuration as JSON and never the file.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PASS_AT_K = (1, 4, 8, 16, 32)
 NAME = r"^[a-z0-9][a-z0-9_]*$"
 Name = Annotated[str, Field(pattern=NAME)]
+INTRINSIC_REWARDS = ("learnability", "absolute_zero", "r_zero")
+BUILT_IN_REWARDS = ("grounded", *INTRINSIC_REWARDS)
+OWN_REWARD = r".+\.py:[A-Za-z_][A-Za-z0-9_]*"
 
 
 class ConfigError(ValueError):
@@ -48,7 +53,7 @@ class ModelConfig(Section):
 
 
 class PromptConfig(Section):
-    """Prompt files; both are text files whose whole content is the prompt."""
+    """Prompt files: text files whose whole content is the prompt."""
 
     student: str = Field(
         "resources/prompts/student.txt",
@@ -58,16 +63,52 @@ class PromptConfig(Section):
         "resources/prompts/teacher.txt",
         description="file of the teacher's prompt, the same at every step [prompts]",
     )
+    judge: str = Field(
+        "resources/prompts/judge.txt",
+        description="file of the taxonomy judge's prompt; holds `{question}` and `{answer}` exactly once, between "
+        "`{boundary}`s [taxonomy]",
+    )
+    serl: str = Field(
+        "resources/prompts/serl.txt",
+        description="file of the prompt by which SeRL writes questions; holds `{questions}`, the list to be continued, "
+        "exactly once [baselines: SeRL]",
+    )
+    serl_rollout: str = Field(
+        "resources/prompts/serl_rollout.txt",
+        description="file of the prompt by which SeRL answers its questions; holds `{question}` exactly once "
+        "[baselines: SeRL, the bare question]",
+    )
+    teacher_question: str = Field(
+        "resources/prompts/teacher_question.txt",
+        description="two turns: file of the first prompt, which asks for a question alone [multi-turn]",
+    )
+    teacher_answer: str = Field(
+        "resources/prompts/teacher_answer.txt",
+        description="two turns: file of the second prompt, which asks for the answer; holds `{question}` exactly once "
+        "[multi-turn]",
+    )
 
 
 class PoolConfig(Section):
     """Problems that are not filtered, by a name of your choice: real questions that arms train on."""
 
-    adapter: Literal["digit_shuffles", "math", "plain"] = Field(
-        description="digit_shuffles: generated here; math: rows as in the MATH benchmark; plain: `question`, `answer` "
-        "[experiments: MATH, HARP, OlympiadBench]"
+    adapter: Literal["digit_shuffles", "harp", "math", "olympiadbench", "plain"] = Field(
+        description="digit_shuffles: generated here; harp, math, olympiadbench: rows as these are published; plain: "
+        "`question`, `answer` (docs/data.md) [experiments: MATH, HARP, OlympiadBench]"
     )
-    path: str | None = Field(None, description="JSONL or Parquet file; none for digit_shuffles")
+    path: str | None = Field(
+        None, description="file of the problems: .jsonl, .zip with one .jsonl in it, .json (a list) or .parquet"
+    )
+    hub: str | None = Field(None, description="in place of `path`: id of a data set on the hub (needs a network)")
+    subset: str | None = Field(None, description="hub: the data set's configuration, where it has several")
+    split: str | None = Field(None, description="hub: the split that is read")
+    revision: str | None = Field(None, description="hub: branch, tag or commit; none: the newest")
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 that the file at `path` must have; none: not checked"
+    )
+    rows: int | None = Field(
+        None, ge=1, description="rows that the source must have, before any is left out; none: not checked"
+    )
     subjects: tuple[str, ...] | None = Field(None, description="keep only these subjects")
     levels: tuple[str, ...] | None = Field(None, description="keep only these levels")
     limit: int | None = Field(None, ge=1, description="keep the first so many rows that are left")
@@ -77,10 +118,19 @@ class PoolConfig(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.adapter == "digit_shuffles" and not (self.difficulties and self.size):
-            raise ValueError("adapter digit_shuffles needs `difficulties` and `size`")
-        if self.adapter != "digit_shuffles" and not self.path:
-            raise ValueError(f"adapter {self.adapter} needs `path`")
+        if self.adapter == "digit_shuffles":
+            if not (self.difficulties and self.size):
+                raise ValueError("adapter digit_shuffles needs `difficulties` and `size`")
+            if self.path or self.hub or self.sha256 or self.rows:
+                raise ValueError("adapter digit_shuffles reads nothing: drop `path`, `hub`, `sha256` and `rows`")
+        elif bool(self.path) == bool(self.hub):
+            raise ValueError(f"adapter {self.adapter} needs `path` or `hub`, one of them")
+        if self.hub and not self.split:
+            raise ValueError("`hub` needs `split`")
+        if not self.hub and (self.subset or self.split or self.revision):
+            raise ValueError("`subset`, `split` and `revision` belong to `hub`")
+        if self.hub and self.sha256:
+            raise ValueError("`sha256` is that of the file at `path`; give `revision` and `rows` for `hub`")
         return self
 
 
@@ -203,6 +253,20 @@ class SoarConfig(Section):
     learnability_samples: int = Field(
         32, ge=1, description="learnability reward: student completions per question [intrinsic reward]"
     )
+    absolute_zero_samples: int = Field(
+        8, ge=1, description="absolute_zero reward: student completions per question (as in arXiv 2505.03335)"
+    )
+    r_zero_samples: int = Field(
+        10, ge=1, description="r_zero reward: student completions per question (as in arXiv 2508.05004)"
+    )
+    r_zero_bleu_unit: Literal["words", "characters"] = Field(
+        "words",
+        description="r_zero reward: what the n-grams of BLEU are made of; characters for questions without spaces, as "
+        "those of the embedded world",
+    )
+    r_zero_bleu_distance: float = Field(
+        0.5, ge=0, le=1, description="r_zero reward: 1 − BLEU up to which clusters of questions are joined"
+    )
     diversity_questions: int = Field(
         64,
         ge=2,
@@ -213,24 +277,47 @@ class SoarConfig(Section):
 class ObjectiveConfig(Section):
     """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section."""
 
-    reward: Literal["grounded", "learnability"] = Field(
+    reward: str = Field(
         "grounded",
         description="grounded: measured improvement of students on hard problems; learnability: 1 − share of matching "
-        "answers, 0 where none matches [teacher rewards]",
+        "answers, 0 where none matches; absolute_zero and r_zero: those of these methods; or a function of your own, "
+        "`my_rewards.py:my_reward` (docs/teacher-rewards.md) [teacher rewards]",
+        json_schema_extra={"pattern": f"^({'|'.join(BUILT_IN_REWARDS)}|{OWN_REWARD})$"},
     )
     promotion: bool = Field(
         True, description="let the best student become the new baseline; off: the ablation [no-promotion ablation]"
     )
+    turns: Literal[1, 2] = Field(
+        1,
+        description="how the teacher writes. 1: question and answer in one completion, filtered by form; 2: the "
+        "question first, then its answer, no filter [multi-turn]",
+    )
     soar: dict[str, Any] = Field({}, description="keys of the `soar` section that differ in this objective")
     teacher_seeds: int | None = Field(None, ge=1, description="SOAR runs; none: seeds.teacher [3 for ablations]")
 
+    @field_validator("reward")
+    @classmethod
+    def _built_in_or_own(cls, reward: str) -> str:
+        if reward not in BUILT_IN_REWARDS and not re.fullmatch(OWN_REWARD, reward):
+            raise ValueError(f"{reward!r} is none of {', '.join(BUILT_IN_REWARDS)} and no `<file>.py:<function>`")
+        return reward
+
     @model_validator(mode="after")
     def _possible(self) -> "ObjectiveConfig":
-        if self.reward == "learnability" and self.promotion:
+        # Whether a user's own reward trains students shows when it is called.
+        if self.reward in INTRINSIC_REWARDS and self.promotion:
             raise ValueError(
-                "reward `learnability` trains no students, so there is nothing to promote: promotion: false"
+                f"reward `{self.reward}` trains no students, so there is nothing to promote: promotion: false"
             )
         return self
+
+    @property
+    def reward_file(self) -> tuple[str, str] | None:
+        """Path and function name of a reward of the user's own, else None."""
+        if self.reward in BUILT_IN_REWARDS:
+            return None
+        path, _, function = self.reward.rpartition(":")
+        return path, function
 
 
 class PromotionQuestions(Section):
@@ -369,6 +456,86 @@ class FreshStudentConfig(Section):
     checkpoint: CheckpointRule = CheckpointRule()
 
 
+class SerlConfig(RLOOConfig):
+    """The SeRL baseline: self-play from the hard train problems. A step is one update on one full batch of groups."""
+
+    faithful: bool = Field(
+        True,
+        description="keep what the released code does against its own paper: all letters of a question but the first "
+        "made small, the unnumbered first item of a list lost; off: both mended [SeRL]",
+    )
+    style: Literal["numbered_list", "teacher_prompt"] = Field(
+        "numbered_list",
+        description="how questions are asked for. numbered_list: a list of examples to be continued; teacher_prompt: "
+        "by the teacher's prompt, for a model that cannot continue a list [SeRL: the list]",
+    )
+    chat_template: bool = Field(
+        True, description="numbered_list: wrap the prompt in the tokenizer's chat template [SeRL]"
+    )
+    steps: int = Field(100, ge=1, description="steps, each of `questions` · `samples` / `batch_size` optimizer steps")
+    evaluate_at: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (50, 100), min_length=1, description="steps after which test is attempted [SeRL]"
+    )
+    checkpoint_every: int = Field(10, ge=1, description="steps between checkpoints; what is lost by a kill is redone")
+    questions: int = Field(16, ge=1, description="questions rolled out at a time, and kept groups of a step [SeRL]")
+    samples: int = Field(16, ge=2, description="completions per question [SeRL]")
+    batch_size: int = Field(16, ge=1, description="completions per optimizer step [SeRL]")
+    prompts_per_round: int = Field(4, ge=1, description="prompts for questions sampled together, once each [SeRL]")
+    max_rounds: int = Field(
+        64, ge=1, description="give up where so many rounds of prompts do not fill a pool of `questions`"
+    )
+    max_rollouts: int = Field(
+        64, ge=1, description="give up where so many rollouts do not give one step its `questions` kept groups"
+    )
+    examples: int = Field(8, ge=1, description="numbered_list: questions shown in a prompt [SeRL]")
+    generated_examples: int = Field(
+        2,
+        ge=0,
+        description="numbered_list: how many of them, at most, are earlier questions that were kept [SeRL]",
+    )
+    temperature: float = Field(0.8, gt=0, description="sampling temperature of questions [SeRL]")
+    top_p: float = Field(0.95, gt=0, le=1, description="nucleus of questions [SeRL]")
+    presence_penalty: float = Field(
+        2.0, ge=0, description="of questions: taken from the logits of tokens already written [SeRL]"
+    )
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a list of questions [SeRL]")
+    min_words: int = Field(4, ge=1, description="fewest words of a question [SeRL]")
+    max_words: int = Field(150, ge=1, description="most words of a question [SeRL]")
+    max_overlap: float = Field(
+        0.7, ge=0, le=1, description="largest ROUGE-L F1 with a train problem or a pooled question [SeRL]"
+    )
+    min_agreement: float = Field(
+        0.2, ge=0, le=1, description="a group is kept if the share of its majority is at least this [SeRL]"
+    )
+    max_agreement: float = Field(0.8, ge=0, le=1, description="and at most this [SeRL]")
+    learning_rate: float = Field(5e-7, gt=0, description="peak of the cosine schedule [SeRL]")
+    kl_coefficient: float = Field(0.001, ge=0, description="weight of the KL to the base model in the reward [SeRL]")
+    warmup_steps: int = Field(60, ge=0, description="learning-rate warm-up, optimizer steps [SeRL: 3 %]")
+    schedule_steps: int = Field(2000, ge=1, description="optimizer steps of the cosine schedule [SeRL]")
+    final_learning_rate: float = Field(0.1, ge=0, le=1, description="its end, as a share of the peak [SeRL]")
+    adam_beta2: float = Field(0.95, gt=0, lt=1, description="AdamW: decay of the second moment [SeRL]")
+    clip: float = Field(0.2, gt=0, description="largest change of a completion's probability ratio from 1 [SeRL]")
+
+    @property
+    def optimizer_steps(self) -> int:
+        """Optimizer steps per step."""
+        return self.questions * self.samples // self.batch_size
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if list(self.evaluate_at) != sorted(set(self.evaluate_at)) or self.evaluate_at[-1] > self.steps:
+            raise ValueError("`evaluate_at` must rise and end within `steps`")
+        if self.questions * self.samples % self.batch_size:
+            raise ValueError("`batch_size` must divide `questions` · `samples`")
+        if self.min_words > self.max_words:
+            raise ValueError("`min_words` is more than `max_words`")
+        if self.min_agreement > self.max_agreement:
+            raise ValueError("`min_agreement` is more than `max_agreement`")
+        if self.generated_examples > self.examples:
+            raise ValueError("`generated_examples` is more than `examples`")
+        return self
+
+
 class EvaluationConfig(Section):
     """pass@k on test, k in {1, 4, 8, 16, 32}."""
 
@@ -398,6 +565,74 @@ class DiversityConfig(Section):
     draws: int = Field(100, ge=1, description="bootstrap subsamples, drawn without replacement [Table 1]")
 
 
+class EndpointJudge(Section):
+    """A model behind any OpenAI-compatible chat-completions endpoint [taxonomy]."""
+
+    kind: Literal["endpoint"] = Field(description="this kind of judge")
+    base_url: str = Field(description="up to and without `/chat/completions`, such as https://api.openai.com/v1")
+    model: str = Field(min_length=1, description="as the endpoint calls it")
+    api_key_variable: str | None = Field(
+        None,
+        pattern=r"^[A-Z_][A-Z0-9_]*$",
+        description="name of the environment variable that holds the key, never the key itself; none: no key is sent",
+    )
+    parameters: dict[str, Any] = Field(
+        {"max_tokens": 4096},
+        description="further fields of each request, such as temperature, max_completion_tokens or response_format",
+    )
+    timeout_seconds: float = Field(120, gt=0, description="for a whole reply, from sending to its last byte")
+    retries: int = Field(5, ge=0, description="of a request that was answered by 429 or 5xx, or not at all")
+    backoff_seconds: float = Field(
+        1, gt=0, description="before the first retry, doubled each time; `Retry-After` of the endpoint goes before it"
+    )
+    max_wait_seconds: float = Field(120, gt=0, description="give up where the endpoint wants a longer wait than this")
+    prompt_price: float | None = Field(None, ge=0, description="money per million prompt tokens")
+    completion_price: float | None = Field(None, ge=0, description="money per million completion tokens")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        url = urlsplit(self.base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError("base_url must start with http:// or https:// and name a host")
+        if url.username or url.password or url.query or url.fragment:
+            raise ValueError("base_url must hold no user, key, query or fragment: the key stands in the environment")
+        if own := sorted({"model", "messages", "stream", "n"} & self.parameters.keys()):
+            raise ValueError(f"parameters: {own} are set by the judge itself")
+        if (self.prompt_price is None) != (self.completion_price is None):
+            raise ValueError("prompt_price and completion_price belong together")
+        return self
+
+
+class LocalJudge(Section):
+    """A model that is run here [taxonomy]."""
+
+    kind: Literal["local"] = Field(description="this kind of judge")
+    model: Name = Field(description="name in `models`")
+    max_new_tokens: int = Field(1024, ge=1, description="most tokens of a reply")
+
+
+class ExactJudge(Section):
+    """The embedded world's own rules: they parse the question and compute its answer."""
+
+    kind: Literal["exact"] = Field(description="this kind of judge")
+
+
+class TaxonomyConfig(Section):
+    """The judge of questions: well posed? answer correct? what error? [taxonomy]"""
+
+    judge: Annotated[EndpointJudge | LocalJudge | ExactJudge, Field(discriminator="kind")] | None = Field(
+        None, description="who judges; none: no question can be judged [taxonomy]"
+    )
+    arms: tuple[Name, ...] = Field(
+        (), description="names in `arms` that stand in the table: whose questions are judged"
+    )
+    questions_per_file: int | None = Field(
+        None, ge=1, description="judge a random sample of each question file; none: all [Table 7: 384 per arm in all]"
+    )
+    attempts: int = Field(3, ge=1, description="replies asked for until one holds a verdict")
+    concurrency: int = Field(8, ge=1, description="endpoint: requests of a job in flight at once; changes no verdict")
+
+
 class ReportConfig(Section):
     """Tables, figures and the HTML page."""
 
@@ -405,6 +640,56 @@ class ReportConfig(Section):
     baseline_arm: Name = Field("hard_only", description="arm that improvements are measured from")
     headline_arms: tuple[Name, ...] = Field(("soar_pq", "soar_ps"), description="arms of the one-line finding")
     sample_questions: int = Field(6, ge=1, description="questions shown per stage")
+
+
+class FigureConfig(Section):
+    """One figure, by a name of your choice: `figures/<name>.svg` and `.png`. What is not said is what the run has."""
+
+    kind: Literal[
+        "learning_curves",
+        "seed_curves",
+        "improvement",
+        "bars",
+        "sweep",
+        "teacher_reward",
+        "baseline_accuracy",
+        "question_difficulty",
+        "question_evolution",
+        "diversity",
+    ] = Field(
+        description="learning_curves: test pass@k by training step; seed_curves: the same, a line per teacher seed; "
+        "improvement: over the baseline arm at each k; bars: arms side by side; sweep: pass@k against `against`; "
+        "teacher_reward, baseline_accuracy, question_difficulty, question_evolution (sampled questions by stage): of "
+        "SOAR runs; diversity: during training, and Vendi scores [Figures 3–20]"
+    )
+    title: str = Field("", description="heading; empty: none")
+    datasets: tuple[Name, ...] | None = Field(None, description="names in `datasets`; none: those that have the rest")
+    arms: tuple[Name, ...] | None = Field(None, description="names in `arms`, in the order of the legend; none: all")
+    objectives: tuple[Name, ...] | None = Field(None, description="names in `objectives`; none: all")
+    k: tuple[Literal[1, 4, 8, 16, 32], ...] | None = Field(
+        None, min_length=1, description="of pass@k; none: learning_curves the ends, improvement all, others the largest"
+    )
+    against: Literal["size", "tau", "n"] | None = Field(
+        None,
+        description="of a sweep: size, questions given to the fresh student; tau, promotion threshold, and n, "
+        "questions per dataset, of the SOAR runs [Figures 16, 17]",
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if (self.kind == "sweep") != (self.against is not None):
+            raise ValueError("`against` belongs to kind sweep, and only to it")
+        return self
+
+
+DEFAULT_FIGURES = (
+    "learning_curves",
+    "improvement",
+    "teacher_reward",
+    "baseline_accuracy",
+    "question_difficulty",
+    "diversity",
+)
 
 
 class ResourceConfig(Section):
@@ -444,10 +729,13 @@ class Config(Section):
     objectives: dict[Name, ObjectiveConfig] = {}
     arms: dict[Name, ArmConfig] = Field(min_length=1)
     fresh_student: FreshStudentConfig = FreshStudentConfig()
+    serl: SerlConfig = SerlConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     seeds: SeedConfig = SeedConfig()
     diversity: DiversityConfig = DiversityConfig()
+    taxonomy: TaxonomyConfig = TaxonomyConfig()
     report: ReportConfig = ReportConfig()
+    figures: dict[Name, FigureConfig] = {name: FigureConfig(kind=name) for name in DEFAULT_FIGURES}
     tracking: TrackingConfig = TrackingConfig()
     resources: dict[str, ResourceConfig] = Field({}, description="per rule name; `default` for the rest")
 
@@ -466,6 +754,10 @@ class Config(Section):
             self._check_arm(name)
         for name in (self.report.baseline_arm, *self.report.headline_arms):
             _known(name, self.arms, "report", "arms")
+        for name in self.figures:
+            self._check_figure(name)
+        self._check_taxonomy()
+        _check_micro_batch(self.serl, self.serl.batch_size, "serl")
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
             raise ValueError(f"evaluation.samples must be one of {PASS_AT_K} or at least {max(PASS_AT_K)}")
         return self
@@ -485,6 +777,8 @@ class Config(Section):
             _known(arm.soar_objective, self.objectives, f"{where}: objective", "objectives")
             if arm.lives_on_promotions and not self.objectives[arm.soar_objective].promotion:
                 raise ValueError(f"{where}: objective {arm.soar_objective!r} has no promotions")
+        if arm.policy == "serl" and arm.step not in self.serl.evaluate_at:
+            raise ValueError(f"{where}.step: {arm.step} is not in serl.evaluate_at")
         if isinstance(arm.questions, PoolQuestions):
             _known(arm.questions.pool, self.pools | self.datasets, f"{where}.questions.pool", "pools or `datasets`")
         if isinstance(arm.questions, JudgedQuestions):
@@ -496,6 +790,44 @@ class Config(Section):
                 raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions on {missing}")
         student = self.student_of(name)
         _check_micro_batch(student, student.batch_size * student.group_size, f"{where}: student")
+
+    def _check_figure(self, name: str) -> None:
+        figure, where = self.figures[name], f"figures.{name}"
+        for section in ("datasets", "arms", "objectives"):
+            for chosen in getattr(figure, section) or ():
+                _known(chosen, getattr(self, section), f"{where}.{section}", section)
+        if too_large := sorted(set(figure.k or ()) - set(self.pass_at_k)):
+            raise ValueError(f"{where}.k: {too_large} cannot be estimated from {self.evaluation.samples} samples")
+        for arm in figure.arms or ():
+            if figure.against is not None and not self.has_swept(arm, figure.against):
+                raise ValueError(f"{where}.arms: {arm!r} has no {figure.against} to be drawn against")
+
+    def has_swept(self, arm: str, against: str) -> bool:
+        """Whether a sweep has a place for the arm: a number of questions, or SOAR runs with their tau and n."""
+        if against == "size":
+            return getattr(self.arms[arm].questions, "size", None) is not None
+        return self.arms[arm].soar_objective is not None
+
+    def _check_taxonomy(self) -> None:
+        taxonomy = self.taxonomy
+        for name in taxonomy.arms:
+            _known(name, self.arms, "taxonomy.arms", "arms")
+            if self.arms[name].questions is None:
+                raise ValueError(f"taxonomy.arms: arm {name!r} has no questions to judge")
+        choosing = {name: arm.questions.arm for name, arm in self.arms.items() if _is_judged(arm)}
+        judged = {*taxonomy.arms, *choosing.values()}
+        if judged and taxonomy.judge is None:
+            raise ValueError(f"taxonomy.judge: say who judges the questions of {sorted(judged)}")
+        if choosing and taxonomy.questions_per_file is not None:
+            raise ValueError(
+                f"taxonomy.questions_per_file: {sorted(choosing)} choose among judged questions, so all must be judged"
+            )
+        if isinstance(taxonomy.judge, LocalJudge):
+            _known(taxonomy.judge.model, self.models, "taxonomy.judge.model", "models")
+        if isinstance(taxonomy.judge, ExactJudge):
+            datasets = {dataset for name in judged for dataset in self.datasets_of(name)}
+            if strange := sorted(name for name in datasets if self.datasets[name].adapter != "digit_shuffles"):
+                raise ValueError(f"taxonomy.judge: `exact` knows digit_shuffles only, and {strange} are others")
 
     @property
     def pass_at_k(self) -> tuple[int, ...]:
@@ -564,6 +896,10 @@ class Config(Section):
 
     def resources_of(self, rule: str) -> ResourceConfig:
         return self.resources.get(rule) or self.resources.get("default") or ResourceConfig()
+
+
+def _is_judged(arm: ArmConfig) -> bool:
+    return isinstance(arm.questions, JudgedQuestions)
 
 
 def _known(name: str, known: dict[str, Any], where: str, section: str) -> None:

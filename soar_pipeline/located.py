@@ -7,13 +7,14 @@ prompts and the model that the project ships.
 from pathlib import Path
 from typing import TypeVar
 
-from soar_pipeline.config import Config, ConfigError, PoolConfig
+from soar_pipeline.config import Config, ConfigError, ObjectiveConfig, PoolConfig
+from soar_pipeline.reward_files import read_reward_file
 
 AnyPool = TypeVar("AnyPool", bound=PoolConfig)
 
 
 def located(config: Config, source: str, project: Path) -> Config:
-    """The configuration with its prompt, model and data paths found; ConfigError names `source` and the key."""
+    """The configuration with its prompt, model, data and reward files found; ConfigError names `source` and the key."""
 
     def found(key: str, path: str) -> str:
         try:
@@ -35,12 +36,25 @@ def located(config: Config, source: str, project: Path) -> Config:
             for name, pool in pools.items()
         }
 
+    def with_reward(name: str, objective: ObjectiveConfig) -> ObjectiveConfig:
+        if objective.reward_file is None:
+            return objective
+        file, function = objective.reward_file
+        place = found(f"objectives.{name}.reward", file)
+        objective = objective.model_copy(update={"reward": f"{place}:{function}"})
+        try:
+            read_reward_file(objective, name)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from None
+        return objective
+
     return config.model_copy(
         update={
             "models": models,
             "prompts": config.prompts.model_copy(update=prompts),
             "datasets": with_path("datasets", config.datasets),
             "pools": with_path("pools", config.pools),
+            "objectives": {name: with_reward(name, objective) for name, objective in config.objectives.items()},
         }
     )
 

@@ -52,7 +52,8 @@ arms:
 
 ## An objective is data
 
-An objective is a kind of SOAR run; arms name it. This one rewards the teacher as SOAR does, with a stricter promotion:
+An objective is a kind of SOAR run; arms name it. Its reward may be a function of your own (docs/teacher-rewards.md).
+This one rewards the teacher as SOAR does, with a stricter promotion:
 
 ```yaml
 objectives:

@@ -1,7 +1,8 @@
 """The slice of the configuration that each stage depends on, and nothing more.
 
 A rule's `params` hold its slice as JSON, so an edit elsewhere in the config reruns nothing. The prompt *texts*
-stand in the slices (not the file names), so an edited prompt reruns what used it.
+stand in the slices (not the file names), so an edited prompt reruns what used it; so does an edited reward file, whose
+digest stands there.
 """
 
 from pathlib import Path
@@ -13,40 +14,68 @@ from soar_pipeline.config import (
     Config,
     ConfigError,
     DiversityConfig,
+    EndpointJudge,
     EvaluationConfig,
+    ExactJudge,
     FilterConfig,
     GenerationConfig,
     GradingConfig,
+    LocalJudge,
     ModelConfig,
     ObjectiveConfig,
     PoolConfig,
     ReportConfig,
     Section,
+    SerlConfig,
     SoarConfig,
     StudentConfig,
     TeacherConfig,
 )
+from soar_pipeline.reward_files import read_reward_file
 
 
 class Prompts(Section):
-    """Prompt texts; the student's holds `{question}` once."""
+    """Prompt texts; the student's holds `{question}` once.
+
+    A teacher that writes in two turns is asked for a question by `teacher`, and by `teacher_answer`, which holds
+    `{question}` once, for the answer. In one turn there is no `teacher_answer`.
+    """
 
     student: str
     teacher: str
+    teacher_answer: str | None = None
 
 
-def prompt_texts(config: Config) -> Prompts:
+def prompt_texts(config: Config, turns: int = 1) -> Prompts:
     """The texts of the prompt files; ConfigError where a file is missing or has no `{question}`."""
-    texts = {}
-    for role in ("student", "teacher"):
-        path = Path(getattr(config.prompts, role))
-        try:
-            texts[role] = path.read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise ConfigError(f"prompts.{role}: {path} cannot be read ({error.strerror})") from None
-    if texts["student"].count("{question}") != 1:
-        raise ConfigError(f"prompts.student: {config.prompts.student} must hold {{question}} exactly once")
+    keys = {"student": "student", "teacher": "teacher"}
+    if turns == 2:
+        keys |= {"teacher": "teacher_question", "teacher_answer": "teacher_answer"}
+    texts = {role: _prompt_text(config, key) for role, key in keys.items()}
+    for role in texts.keys() & {"student", "teacher_answer"}:
+        if texts[role].count("{question}") != 1:
+            path = getattr(config.prompts, keys[role])
+            raise ConfigError(f"prompts.{keys[role]}: {path} must hold {{question}} exactly once")
     return Prompts(**texts)
+
+
+def judge_prompt_text(config: Config) -> str:
+    """The text of the judge's prompt file; ConfigError where it is missing or lacks a placeholder."""
+    text = _prompt_text(config, "judge")
+    if text.count("{question}") != 1 or text.count("{answer}") != 1 or text.count("{boundary}") < 2:
+        raise ConfigError(
+            f"prompts.judge: {config.prompts.judge} must hold {{question}} and {{answer}} exactly once, between two "
+            "{boundary}s"
+        )
+    return text
+
+
+def _prompt_text(config: Config, key: str) -> str:
+    path = Path(getattr(config.prompts, key))
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise ConfigError(f"prompts.{key}: {path} cannot be read ({error.strerror})") from None
 
 
 class BaseModelSlice(Section):
@@ -81,12 +110,14 @@ class SamplingSlice(Section):
     seed: int
 
     @classmethod
-    def of(cls, config: Config, dataset: str) -> "SamplingSlice":
+    def of(cls, config: Config, dataset: str, objective: str | None = None) -> "SamplingSlice":
+        """The teacher's prompts are those of the objective, if any."""
+        turns = config.objectives[objective].turns if objective else 1
         model = config.models[config.datasets[dataset].model]
         return cls(
             dtype=model.dtype,
             chat_template=model.chat_template,
-            prompts=prompt_texts(config),
+            prompts=prompt_texts(config, turns),
             generation=config.generation,
             grading=config.grading,
             seed=config.seed,
@@ -124,16 +155,22 @@ class SoarSlice(Section):
     teacher: TeacherConfig
     soar: SoarConfig
     objective: ObjectiveConfig
+    objective_name: str
+    reward_sha256: str | None = Field(description="of the file of the user's own reward: an edit is another run")
 
     @classmethod
     def of(cls, config: Config, dataset: str, objective: str) -> "SoarSlice":
+        """Raises ConfigError where the file of the user's own reward cannot be used."""
+        reward_file = read_reward_file(config.objectives[objective], objective)
         return cls(
-            sampling=SamplingSlice.of(config, dataset),
+            sampling=SamplingSlice.of(config, dataset, objective),
             student=config.student,
             teacher=config.teacher,
             soar=config.soar_of(dataset, objective),
             # The differences are merged into `soar` above, and the number of seeds is no business of one run.
             objective=config.objectives[objective].model_copy(update={"soar": {}, "teacher_seeds": None}),
+            objective_name=objective,
+            reward_sha256=reward_file and reward_file.sha256,
         )
 
 
@@ -145,7 +182,7 @@ class QuestionSamplingSlice(Section):
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "QuestionSamplingSlice":
         return cls(
-            sampling=SamplingSlice.of(config, dataset),
+            sampling=SamplingSlice.of(config, dataset, config.arms[arm].soar_objective),
             max_draws_per_question=config.teacher.max_draws_per_question,
             size=config.arms[arm].questions.size,
         )
@@ -189,6 +226,17 @@ class ScheduleSlice(Section):
         )
 
 
+def fresh_student_rl(config: Config, dataset: str, arm: str) -> StudentConfig:
+    """An arm's fresh students: the `student` section with what differs in `fresh_student`, then in the arm."""
+    fresh = config.fresh_student_of(arm, dataset)
+    changes = {"warmup_steps": fresh.warmup_steps}
+    if fresh.kl_coefficient is not None:
+        changes["kl_coefficient"] = fresh.kl_coefficient
+    if fresh.learning_rate is not None:
+        changes["learning_rate"] = fresh.learning_rate
+    return config.student.model_copy(update=changes | config.arms[arm].student)
+
+
 class FreshStudentSlice(Section):
     sampling: SamplingSlice
     student: StudentConfig
@@ -197,17 +245,39 @@ class FreshStudentSlice(Section):
 
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "FreshStudentSlice":
-        fresh = config.fresh_student_of(arm, dataset)
-        changes = {"warmup_steps": fresh.warmup_steps}
-        if fresh.kl_coefficient is not None:
-            changes["kl_coefficient"] = fresh.kl_coefficient
-        if fresh.learning_rate is not None:
-            changes["learning_rate"] = fresh.learning_rate
-        changes |= config.arms[arm].student
         return cls(
             sampling=SamplingSlice.of(config, dataset),
-            student=config.student.model_copy(update=changes),
-            evaluate_every=fresh.evaluate_every,
+            student=fresh_student_rl(config, dataset, arm),
+            evaluate_every=config.fresh_student_of(arm, dataset).evaluate_every,
+            evaluation=config.evaluation,
+        )
+
+
+class SerlPrompts(Section):
+    """`questions` holds `{questions}` once, `rollout` `{question}` once."""
+
+    questions: str
+    rollout: str
+
+
+class SerlSlice(Section):
+    sampling: SamplingSlice
+    serl: SerlConfig
+    prompts: SerlPrompts
+    evaluation: EvaluationConfig
+
+    @classmethod
+    def of(cls, config: Config, dataset: str) -> "SerlSlice":
+        """Raises ConfigError where a prompt file is missing or lacks its placeholder."""
+        texts = {role: _prompt_text(config, role) for role in ("serl", "serl_rollout")}
+        for role, placeholder in (("serl", "{questions}"), ("serl_rollout", "{question}")):
+            if texts[role].count(placeholder) != 1:
+                path = getattr(config.prompts, role)
+                raise ConfigError(f"prompts.{role}: {path} must hold {placeholder} exactly once")
+        return cls(
+            sampling=SamplingSlice.of(config, dataset),
+            serl=config.serl,
+            prompts=SerlPrompts(questions=texts["serl"], rollout=texts["serl_rollout"]),
             evaluation=config.evaluation,
         )
 
@@ -249,8 +319,38 @@ class DiversitySlice(Section):
         return cls(diversity=config.diversity, seed=config.seed)
 
 
+class TaxonomySlice(Section):
+    """What the verdicts on a question file depend on; not how many requests are in flight at once."""
+
+    judge: EndpointJudge | LocalJudge | ExactJudge = Field(discriminator="kind")
+    prompt: str
+    attempts: int
+    questions_per_file: int | None
+    model: ModelConfig | None = Field(description="of a local judge")
+    batch_size: int
+    grading: GradingConfig
+    seed: int
+
+    @classmethod
+    def of(cls, config: Config) -> "TaxonomySlice":
+        """Raises ConfigError where nobody judges, or where the prompt file cannot be used."""
+        taxonomy = config.taxonomy
+        if taxonomy.judge is None:
+            raise ConfigError("taxonomy.judge: say who judges")
+        return cls(
+            judge=taxonomy.judge,
+            prompt=judge_prompt_text(config),
+            attempts=taxonomy.attempts,
+            questions_per_file=taxonomy.questions_per_file,
+            model=config.models[taxonomy.judge.model] if isinstance(taxonomy.judge, LocalJudge) else None,
+            batch_size=config.generation.batch_size,
+            grading=config.grading,
+            seed=config.seed,
+        )
+
+
 class ReportSlice(Section):
-    """Tables, figures and the page: `config` is the whole configuration, for the record."""
+    """Tables and the page: `config` is the whole configuration, for the record."""
 
     report: ReportConfig
     config: Config
@@ -258,3 +358,14 @@ class ReportSlice(Section):
     @classmethod
     def of(cls, config: Config) -> "ReportSlice":
         return cls(report=config.report, config=config)
+
+
+class FigureSlice(Section):
+    """One figure; the whole configuration says how data sets and arms are called and look."""
+
+    name: str
+    config: Config
+
+    @classmethod
+    def of(cls, config: Config, figure: str) -> "FigureSlice":
+        return cls(name=figure, config=config)

@@ -1,28 +1,31 @@
 """A whole results folder with known answers, written through the real artifact writers."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from soar_pipeline import artifacts
 from soar_pipeline.artifacts import Provenance, table, write_parquet
 from soar_pipeline.config import Config, validate
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import DiversitySlice, PassKSlice, ReportSlice, SelectionSlice
-from soar_pipeline.stages.draw_figures import draw_figures
+from soar_pipeline.reporting.selection import READS, Selection
+from soar_pipeline.reporting.table_names import table_names
+from soar_pipeline.slices import DiversitySlice, FigureSlice, PassKSlice, ReportSlice, SelectionSlice
+from soar_pipeline.stages.draw_figure import draw_figure
 from soar_pipeline.stages.estimate_passk import estimate_passk
 from soar_pipeline.stages.make_tables import make_tables
 from soar_pipeline.stages.measure_diversity import measure_diversity
 from soar_pipeline.stages.select_evaluation import select_evaluation
+from soar_pipeline.stages.shape_tables import shape_tables
 from soar_pipeline.stages.write_report import write_report
 
 ROOT = Path(__file__).parent.parent
 PAPER = ROOT / "resources" / "paper"
 CAPTIONS = ROOT / "workflow" / "report"
-FIGURES = ("learning_curves", "improvement", "teacher_reward", "baseline_accuracy", "question_difficulty", "diversity")
 HOSTILE = ("<script>alert(1)</script>", "</td></table><img src=x onerror=\"document.title='owned'\">")
 DATASET = "shuffles"
 TEST_PROBLEMS, SAMPLES = 4, 8
+LONG_TABLES = ("passk", "sizes", "vendi", "runs", "taxonomy")
 # How many of the 4 test problems (8 samples each) have exactly one right sample, per arm, teacher and student seed.
 SOLVED = {
     ("base", 0, 1): 0,
@@ -81,23 +84,37 @@ def made_config(**changes: object) -> Config:
             "checkpoint": {"rule": "fixed", "step": 20},
         },
         "evaluation": {"samples": SAMPLES},
+        "serl": {"evaluate_at": [10, 20]},
         "seeds": {"teacher": 2, "student": 2},
         "diversity": {"embedder": "character_ngrams", "sample_size": 6, "draws": 5},
     }
     return validate(values | changes, "made_run.py")
 
 
+Solved = dict[tuple[str, str, int, int], int]
+
+
 @dataclass
 class MadeRun:
-    """The folder of a made run and the stages that turn it into a report."""
+    """The folder of a made run and the stages that turn it into a report.
+
+    solved: by dataset, arm, teacher and student seed, as SOLVED above; datasets that are not in it have no files.
+    """
 
     config: Config
     folder: Path
     promoted: bool = True
+    solved: Solved = field(default_factory=lambda: {(DATASET, *run): count for run, count in SOLVED.items()})
+    # Judged questions: by dataset, arm and teacher seed, the error types of its questions ("" for no verdict).
+    verdicts: dict[tuple[str, str, int], list[str]] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
         return self.folder / DATASET
+
+    @property
+    def datasets(self) -> list[str]:
+        return list(dict.fromkeys(dataset for dataset, *_ in self.solved))
 
     def found(self, pattern: str) -> list[Path]:
         return sorted(path for name in self.config.datasets for path in (self.folder / name).glob(pattern))
@@ -105,34 +122,52 @@ class MadeRun:
     def write_inputs(self) -> None:
         """Everything up to the evaluations, as the training stages would leave it."""
         rng = random.Random(0)
-        _write_problems(self.data)
-        for seed in (1, 2):
-            _write_soar_run(self.data / f"soar/soar/t{seed}", rng, self.promoted)
-            for arm in ("soar_pq", "base_t"):
-                count = 0 if arm == "soar_pq" and not self.promoted else 8
-                rows = [_question(rng, index, 0, 0) for index in range(count)]
-                _write(self.data / f"questions/{arm}/t{seed}.parquet", rows, artifacts.QUESTIONS)
-        for (arm, teacher, student), solved in SOLVED.items():
-            name = f"t{teacher}-s{student}"
-            trained = self.config.arms[arm].policy == "fresh_student"
-            skipped = arm in ("soar_pq", "soar_ps") and not self.promoted
-            rows = [] if skipped else _attempts(solved, step=20 if trained else 0)
-            if not trained:
-                _write(self.data / f"evaluation/{arm}/{name}.parquet", rows, artifacts.EVALUATION)
-                continue
-            folder = self.data / f"students/{arm}/{name}"
-            early = [] if skipped else _attempts(0, step=10)
-            _write(folder / "test_attempts.parquet", early + rows, artifacts.EVALUATION)
-            _write(folder / "curve.parquet", [] if skipped else _curve(solved), artifacts.CURVE)
+        for dataset in self.datasets:
+            _write_problems(self.folder / dataset, dataset)
+        for dataset, objective, seed in self.config.soar_runs():
+            if dataset in self.datasets:
+                _write_soar_run(self.folder / dataset / f"soar/{objective}/t{seed}", rng, self.promoted)
+        for dataset in self.datasets:
+            for arm, settings in self.config.arms_on(dataset).items():
+                for seed in self.config.teacher_seeds(arm) if settings.questions else ():
+                    rows = [_question(rng, index, 0, 0) for index in range(0 if self._has_nothing(arm) else 8)]
+                    _write(self.folder / dataset / f"questions/{arm}/t{seed}.parquet", rows, artifacts.QUESTIONS)
+        for (dataset, arm, teacher, student), solved in self.solved.items():
+            self._write_student(self.folder / dataset, arm, teacher, student, solved)
+        for (dataset, arm, seed), kinds in self.verdicts.items():
+            rows = [_verdict(dataset, arm, seed, index, kind) for index, kind in enumerate(kinds)]
+            _write(self.folder / dataset / f"taxonomy/{arm}/t{seed}.parquet", rows, artifacts.TAXONOMY)
         benchmark = self.folder / "benchmarks/train_soar/shuffles_t1.tsv"
         benchmark.parent.mkdir(parents=True)
         benchmark.write_text("s\th:m:s\tmax_rss\n61.5\t0:01:01\t512.0\n")
 
+    def _has_nothing(self, arm: str) -> bool:
+        return self.config.arms[arm].lives_on_promotions and not self.promoted
+
+    def _write_student(self, data: Path, arm: str, teacher: int, student: int, solved: int) -> None:
+        policy, nothing = self.config.arms[arm].policy, self._has_nothing(arm)
+        if policy not in ("fresh_student", "serl"):
+            rows = [] if nothing else _attempts(solved, step=0)
+            _write(data / f"evaluation/{arm}/t{teacher}-s{student}.parquet", rows, artifacts.EVALUATION)
+            return
+        name = f"students/{arm}/t{teacher}-s{student}" if policy == "fresh_student" else f"serl/s{student}"
+        attempts = [] if nothing else [*_attempts(0, step=10), *_attempts(solved, step=20)]
+        _write(data / name / "test_attempts.parquet", attempts, artifacts.EVALUATION)
+        _write(data / name / "curve.parquet", [] if nothing else _curve(solved), artifacts.CURVE)
+
     def select(self) -> None:
-        for curve in self.found("students/*/*/curve.parquet"):
-            target = self.data / "evaluation" / curve.parent.parent.name / f"{curve.parent.name}.parquet"
-            slice_ = SelectionSlice.of(self.config, DATASET, curve.parent.parent.name)
-            select_evaluation(slice_, curve, curve.parent / "test_attempts.parquet", target)
+        """What the workflow would select: SeRL's curves for every arm that reports them."""
+        for dataset, arm, teacher, student in self.solved:
+            policy, name = self.config.arms[arm].policy, f"t{teacher}-s{student}"
+            if policy in ("fresh_student", "serl"):
+                folder = f"students/{arm}/{name}" if policy == "fresh_student" else f"serl/s{student}"
+                trained = self.folder / dataset / folder
+                select_evaluation(
+                    SelectionSlice.of(self.config, dataset, arm),
+                    trained / "curve.parquet",
+                    trained / "test_attempts.parquet",
+                    self.folder / dataset / "evaluation" / arm / f"{name}.parquet",
+                )
 
     def summarise(self) -> None:
         """From the evaluations to the tables."""
@@ -149,37 +184,54 @@ class MadeRun:
             test=self.found("test.parquet"),
             steps=self.found("soar/*/*/steps.parquet"),
             promotions=self.found("soar/*/*/promotions.parquet"),
+            taxonomy=self.found("taxonomy/*/*.parquet"),
             paper=sorted(PAPER.glob("*.csv")),
-            **{f"{name}_table": self.table(name) for name in ("passk", "sizes", "vendi", "runs")},
+            **self._long_tables(),
+        )
+        names = table_names(self.config)
+        shape_tables(
+            ReportSlice.of(self.config),
+            paper=sorted(PAPER.glob("*.csv")),
+            csv=[self.table(name) for name in names],
+            markdown=[self.table(name, "md") for name in names],
+            **self._long_tables(),
         )
 
-    def table(self, name: str) -> Path:
-        return self.folder / "tables" / f"{name}.csv"
+    def table(self, name: str, kind: str = "csv") -> Path:
+        return self.folder / "tables" / f"{name}.{kind}"
+
+    def _long_tables(self) -> dict[str, Path]:
+        return {f"{name}_table": self.table(name) for name in LONG_TABLES}
+
+    def figure(self, name: str, kind: str = "svg") -> Path:
+        return self.folder / "figures" / f"{name}.{kind}"
 
     def draw(self) -> None:
-        outputs = {
-            f"{name}_{kind}": self.folder / "figures" / f"{name}.{kind}" for name in FIGURES for kind in ("svg", "png")
-        }
-        draw_figures(
-            ReportSlice.of(self.config),
-            passk_table=self.table("passk"),
-            vendi_table=self.table("vendi"),
-            curves=self.found("students/*/*/curve.parquet"),
-            steps=self.found("soar/*/*/steps.parquet"),
-            questions=self.found("soar/*/*/questions.parquet"),
-            **outputs,
-        )
+        """Every configured figure, from the files that its kind reads."""
+        for name in self.config.figures:
+            reads = READS[Selection(self.config, name).figure.kind]
+            draw_figure(
+                FigureSlice.of(self.config, name),
+                passk_table=[self.table("passk")] if "passk" in reads else [],
+                vendi_table=[self.table("vendi")] if "vendi" in reads else [],
+                curves=self.curves() if "curves" in reads else [],
+                steps=self.found("soar/*/*/steps.parquet") if "steps" in reads else [],
+                questions=self.found("soar/*/*/questions.parquet") if "questions" in reads else [],
+                svg=self.figure(name),
+                png=self.figure(name, "png"),
+            )
+
+    def curves(self) -> list[Path]:
+        return [*self.found("students/*/*/curve.parquet"), *self.found("serl/*/curve.parquet")]
 
     def report(self) -> str:
         """Write the page and return it."""
         page = self.folder / "report.html"
         write_report(
             ReportSlice.of(self.config),
-            passk_table=self.table("passk"),
-            sizes_table=self.table("sizes"),
-            vendi_table=self.table("vendi"),
-            runs_table=self.table("runs"),
-            figures=[self.folder / "figures" / f"{name}.svg" for name in FIGURES],
+            **self._long_tables(),
+            paper=sorted(PAPER.glob("*.csv")),
+            figures=[self.figure(name) for name in self.config.figures],
             captions=sorted(CAPTIONS.glob("*.rst")),
             steps=self.found("soar/*/*/steps.parquet"),
             questions=self.found("soar/*/*/questions.parquet"),
@@ -197,10 +249,27 @@ def _write(path: Path, rows: list[dict], schema: object) -> None:
     write_parquet(path, table(rows, schema), Provenance("made", {}))
 
 
-def _write_problems(data: Path) -> None:
+def _verdict(dataset: str, arm: str, seed: int, index: int, kind: str) -> dict:
+    judged = {} if kind == "" else {"well_posed": kind not in ("ill_posed", "ambiguous"), "correct": kind == "none"}
+    return {
+        "dataset": dataset,
+        "arm": arm,
+        "teacher_seed": seed,
+        "question_id": f"q{index}",
+        "question": "?",
+        "answer": "1",
+        "error_type": kind or None,
+        "attempts": 1,
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        **judged,
+    }
+
+
+def _write_problems(data: Path, dataset: str) -> None:
     shuffles = digit_shuffles.sample_distinct(random.Random(1), [7, 8] * 10)
     problems = [
-        {"problem_id": f"p{i}", "dataset": DATASET, "question": one.question, "answer": one.answer}
+        {"problem_id": f"p{i}", "dataset": dataset, "question": one.question, "answer": one.answer}
         for i, one in enumerate(shuffles)
     ]
     _write(data / "problems.parquet", problems, artifacts.PROBLEMS)

@@ -10,6 +10,7 @@ from made_run import SOLVED, MadeRun, made_config
 
 from soar_pipeline import artifacts
 from soar_pipeline.reporting.tables import PasskRow, SizeRow, SoarRunRow, VendiRow
+from soar_pipeline.reporting.taxonomy_table import TaxonomyRow
 
 SECTIONS = {
     "problems.parquet": artifacts.PROBLEMS.names,
@@ -22,12 +23,15 @@ SECTIONS = {
     "soar/<objective>/t<seed>/promotions.parquet": artifacts.PROMOTIONS.names,
     "students/<arm>/t<seed>-s<seed>/schedule.parquet": artifacts.SCHEDULE.names,
     "students/<arm>/t<seed>-s<seed>/curve.parquet": artifacts.CURVE.names,
+    "serl/s<seed>/questions.parquet": artifacts.SERL_QUESTIONS.names,
     "passk.parquet": artifacts.PASSK.names,
     "diversity.parquet": artifacts.DIVERSITY.names,
+    "taxonomy/<arm>/t<seed>.parquet": artifacts.TAXONOMY.names,
     "tables/passk.csv": [field.name for field in fields(PasskRow)],
     "tables/sizes.csv": [field.name for field in fields(SizeRow)],
     "tables/vendi.csv": [field.name for field in fields(VendiRow)],
     "tables/runs.csv": [field.name for field in fields(SoarRunRow)],
+    "tables/taxonomy.csv": [field.name for field in fields(TaxonomyRow)],
 }
 
 

@@ -17,13 +17,13 @@ from soar_pipeline.artifacts import (
     table,
     write_parquet,
 )
-from soar_pipeline.config import ConfigError, FilterConfig, GenerationConfig, GradingConfig
+from soar_pipeline.config import ConfigError, DatasetConfig, FilterConfig, GenerationConfig, GradingConfig
 from soar_pipeline.generation.attempts import AttemptDrawer, solved
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.embedded import build_tokenizer
 from soar_pipeline.models.policy import PromptFormat
-from soar_pipeline.problems.sources import DatasetConfig, load_problems
+from soar_pipeline.problems.sources import load_problems
 from soar_pipeline.slices import AttemptsSlice, HardSlice, Prompts, SamplingSlice, SplitSlice
 from soar_pipeline.stages.filter_hard import filter_hard
 from soar_pipeline.stages.sample_attempts import sample_attempts

@@ -114,6 +114,8 @@ def test_hostile_text_is_read_in_linear_time(text):
         (r"\text{even}", r"\text{even}"),
         (r"\text{Tuesday}", r"\text{ Tuesday}"),
         (r"\infty", r"\infty"),
+        # Only text to Math-Verify.
+        ("a + b + c", "a+b+c"),
     ],
 )
 def test_right(grader, gold, answer):
@@ -150,6 +152,9 @@ def test_right(grader, gold, answer):
         (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix}2\\1\end{pmatrix}"),
         (r"\text{even}", r"\text{odd}"),
         (r"\infty", r"-\infty"),
+        # Of this gold Math-Verify reads `a +`, and so it does of the answers.
+        ("a + b + c", "a + m"),
+        ("a + b + c", "a + b + d"),
         # The gold comes first: the other way round, Math-Verify takes the equation for its right side.
         ("2x+z=1", "1"),
         ("5", "\N{SUPERSCRIPT FIVE}"),
@@ -239,6 +244,21 @@ def test_expressions_parse(grader, answer):
 @pytest.mark.parametrize("answer", ["", " ", "$", "}{"])
 def test_what_is_no_expression_does_not_parse(grader, answer):
     assert grader.parses([answer]) == [False]
+
+
+@pytest.mark.parametrize("gold", ["5", " 5 ", r"\frac{1}{2}", "1,2", r"\text{even}", r"\sin^2 t", r"\frac{1}{5,\!525}"])
+def test_golds_verify_themselves_even_if_only_as_text(grader, gold):
+    assert grader.verify_themselves([gold]) == [True]
+
+
+@pytest.mark.parametrize("gold", ["", " ", "$", "}{", r"\text{}"])
+def test_golds_that_nothing_can_verify(grader, gold):
+    assert grader.verify_themselves([gold]) == [False]
+
+
+def test_text_does_not_pass_for_an_expression(grader):
+    # What a teacher may answer its question with is no wider for published answers that are text.
+    assert grader.parses([r"\sin^2 t", r"\frac{1}{5,\!525}", "a + b + c"]) == [False] * 3
 
 
 def test_plain_answers_start_no_worker():

@@ -20,20 +20,24 @@ from soar_pipeline.config import load
 SMOKE = ROOT / "config" / "smoke.yaml"
 RUN = Path("results/smoke")
 SCHEMAS: dict[str, pa.Schema] = {
-    "shuffles/problems.parquet": artifacts.PROBLEMS,
-    "shuffles/attempts/*.parquet": artifacts.ATTEMPTS,
-    "shuffles/hard.parquet": artifacts.HARD,
-    "shuffles/train.parquet": artifacts.HARD,
-    "shuffles/test.parquet": artifacts.HARD,
+    "*/problems.parquet": artifacts.PROBLEMS,
+    "*/attempts/*.parquet": artifacts.ATTEMPTS,
+    "*/hard.parquet": artifacts.HARD,
+    "*/train.parquet": artifacts.HARD,
+    "*/test.parquet": artifacts.HARD,
     "shuffles/soar/*/t*/steps.parquet": artifacts.STEPS,
     "shuffles/soar/*/t*/questions.parquet": artifacts.QUESTIONS,
     "shuffles/soar/*/t*/students.parquet": artifacts.STUDENTS,
     "shuffles/soar/*/t*/promotions.parquet": artifacts.PROMOTIONS,
-    "shuffles/questions/*/t*.parquet": artifacts.QUESTIONS,
-    "shuffles/students/*/t*-s*/schedule.parquet": artifacts.SCHEDULE,
-    "shuffles/students/*/t*-s*/curve.parquet": artifacts.CURVE,
-    "shuffles/students/*/t*-s*/test_attempts.parquet": artifacts.EVALUATION,
-    "shuffles/evaluation/*/t*-s*.parquet": artifacts.EVALUATION,
+    "*/questions/*/t*.parquet": artifacts.QUESTIONS,
+    "*/students/*/t*-s*/schedule.parquet": artifacts.SCHEDULE,
+    "*/students/*/t*-s*/curve.parquet": artifacts.CURVE,
+    "*/students/*/t*-s*/test_attempts.parquet": artifacts.EVALUATION,
+    "*/evaluation/*/t*-s*.parquet": artifacts.EVALUATION,
+    "shuffles/serl/s*/curve.parquet": artifacts.CURVE,
+    "shuffles/serl/s*/test_attempts.parquet": artifacts.EVALUATION,
+    "shuffles/serl/s*/questions.parquet": artifacts.SERL_QUESTIONS,
+    "shuffles/taxonomy/*/t*.parquet": artifacts.TAXONOMY,
     "passk.parquet": artifacts.PASSK,
     "diversity.parquet": artifacts.DIVERSITY,
 }
@@ -68,7 +72,9 @@ def test_no_artifact_is_left_out_of_the_contract(folder: Path):
 def test_every_arm_and_k_has_its_figures(folder: Path):
     rows = read_rows(folder / RUN / "passk.parquet", artifacts.PASSK)
 
-    assert {(row["arm"], row["k"]) for row in rows} == {(arm, k) for arm in load(SMOKE).arms for k in (1, 4, 8)}
+    config = load(SMOKE)
+    expected = {(dataset, arm, k) for arm in config.arms for dataset in config.datasets_of(arm) for k in (1, 4, 8)}
+    assert {(row["dataset"], row["arm"], row["k"]) for row in rows} == expected
 
 
 def test_promotion_questions_are_those_of_the_promoted_datasets(folder: Path):
@@ -117,12 +123,12 @@ def test_editing_the_title_repeats_only_the_reporting(folder: Path):
 
 def test_editing_the_students_steps_keeps_the_soar_runs(folder: Path):
     edited = changed_config(folder, "smoke.yaml", {"fresh_student.steps": 5})
-    students = len(list((folder / RUN / "shuffles" / "students").glob("*/*")))
+    students = len(list((folder / RUN).glob("*/students/*/*")))
 
     assert planned_jobs(folder, "--configfile", edited) == REPORTING | {
         "write_schedule": students,
         "train_fresh_student": students,
-        "select_evaluation": students,
+        "select_evaluation": students,  # SeRL's are not trained again
         "estimate_passk": 1,
     }
 

@@ -4,9 +4,10 @@ import subprocess
 from html.parser import HTMLParser
 
 import pytest
-from made_run import CAPTIONS, DATASET, FIGURES, HOSTILE, MadeRun, made_config
+from made_run import CAPTIONS, DATASET, HOSTILE, MadeRun, made_config
 
 from soar_pipeline.artifacts import ATTEMPTS, digest
+from soar_pipeline.config import DEFAULT_FIGURES as FIGURES
 from soar_pipeline.reporting.csv_files import read_csv
 from soar_pipeline.reporting.finding import finding, notes
 from soar_pipeline.reporting.page import duration
@@ -140,6 +141,40 @@ def test_captions_of_the_page_are_those_of_the_workflow(made):
     page = _Page(_page(made))
     for name in (*FIGURES, "passk", "runs", "vendi"):
         assert (CAPTIONS / f"{name}.rst").read_text(encoding="utf-8").strip() in page.text
+
+
+def test_page_shows_every_table_of_the_paper_and_says_which_were_run(made):
+    text = " ".join(_Page(_page(made)).text.split())
+    assert "Table 4: pass@k on MATH, % 5 of 14 rows here" in text
+    assert "Table 5: pass@k on HARP, % not run here" in text
+    # Ours beside the paper's, and the paper's alone.
+    assert "SOAR-PQ soar_pq2 teacher × 2 student seeds 11.7 ± 1.6 1.7 ± 1.0" in text
+    assert "HARP train (128) 2.4 ± 1.0" in text
+
+
+def test_a_label_is_never_markup_in_a_table(tmp_path):
+    arms = made_config().model_dump(exclude_unset=True)["arms"]
+    arms["base_t"]["label"] = "<b onclick=x>|`Base`"
+    run = MadeRun(made_config(arms=arms), tmp_path / "labels")
+    run.write_inputs()
+    run.summarise()
+    run.draw()
+    page = _Page(run.report())
+    assert not page.handlers
+    assert arms["base_t"]["label"] in page.text
+    assert "<b" not in run.table("table4_math", "md").read_text(encoding="utf-8")
+
+
+def test_a_heading_of_a_figure_stands_over_it_and_in_its_caption(tmp_path):
+    figures = {"figure09": {"kind": "learning_curves", "title": "Full curves", "arms": ["soar_pq", "hard_only"]}}
+    run = MadeRun(made_config(figures=figures), tmp_path / "one")
+    run.write_inputs()
+    run.summarise()
+    run.draw()
+    page = _Page(run.report())
+    assert page.tags.count("img") == 1
+    caption = (CAPTIONS / "learning_curves.rst").read_text(encoding="utf-8").strip()
+    assert f"Full curves. {caption}" in page.text
 
 
 def test_unscorable_and_truncated_completions_are_counted(made):

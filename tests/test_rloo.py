@@ -2,22 +2,25 @@
 
 import random
 
+import pytest
 import torch
 from transformers import TrainerCallback
 
 from soar_pipeline.config import GenerationConfig, GradingConfig, StudentConfig, TeacherConfig
-from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.generator import Rollout, Turn
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy, set_weights
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import Prompts
+from soar_pipeline.soar.questions import TwoTurnWriter
 from soar_pipeline.training.rloo import learning_rate_factor
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 from soar_pipeline.training.teacher import TeacherTrainer, advantage_scale
 
 PROMPTS = Prompts(student="<student>{question}<answer_here>", teacher="<teacher>")
+TWO_TURNS = PROMPTS.model_copy(update={"teacher_answer": "<teacher><question>{question}</question>"})
 GENERATION = GenerationConfig(student_max_new_tokens=30, teacher_max_new_tokens=40, batch_size=64)
 # Of two operations: the base model solves about half of its attempts, so groups have a signal.
 QUESTIONS = [
@@ -52,19 +55,33 @@ def sequence_log_probability(policy, prompt: str, token_ids: tuple[int, ...]) ->
     return chosen[len(prompt_ids) - 1 :].sum()
 
 
-def drawn_by_teacher(policy, count: int) -> list[Completion]:
+def drawn_by_teacher(policy, count: int) -> list[Rollout]:
     generator = TransformersGenerator(policy, 64)
-    return generator.sample(["<teacher>"], samples=count, max_new_tokens=40, temperature=1.0, seed=3)[0]
+    drawn = generator.sample(["<teacher>"], samples=count, max_new_tokens=40, temperature=1.0, seed=3)[0]
+    return [(Turn("<teacher>", completion),) for completion in drawn]
 
 
-def test_teacher_gradient_is_that_of_rloo_over_datasets(base_model):
+def drawn_in_two_turns(policy, count: int) -> list[Rollout]:
+    prompts = PromptFormat(TWO_TURNS, False, policy.tokenizer)
+    return [
+        item.turns for item in TwoTurnWriter(TransformersGenerator(policy, 64), prompts, GENERATION).write(count, 3)
+    ]
+
+
+def rollout_log_probability(policy, rollout: Rollout) -> torch.Tensor:
+    return sum(sequence_log_probability(policy, turn.prompt, turn.completion.token_ids) for turn in rollout)
+
+
+@pytest.mark.parametrize(("prompts", "drawn"), [(PROMPTS, drawn_by_teacher), (TWO_TURNS, drawn_in_two_turns)])
+@pytest.mark.parametrize("kl_coefficient", [0.0, 0.3])
+def test_teacher_gradient_is_that_of_rloo_over_datasets(base_model, prompts, drawn, kl_coefficient):
     policy = load_policy(base_model, "float32")
     rewards, n = [0.5, -0.2, 0.1], 4
-    completions = drawn_by_teacher(policy, len(rewards) * n)
+    rollouts = drawn(policy, len(rewards) * n)
     teacher = TeacherTrainer(
         policy,
-        PromptFormat(PROMPTS, False, policy.tokenizer),
-        TeacherConfig(learning_rate=1e-4, kl_coefficient=0.0, max_grad_norm=1e9, micro_batch_size=6),
+        PromptFormat(prompts, False, policy.tokenizer),
+        TeacherConfig(learning_rate=1e-4, kl_coefficient=kl_coefficient, max_grad_norm=1e9, micro_batch_size=6),
         GENERATION,
         datasets=len(rewards),
         questions_per_dataset=n,
@@ -72,19 +89,30 @@ def test_teacher_gradient_is_that_of_rloo_over_datasets(base_model):
     )
     catcher = GradientCatcher()
     teacher.trainer.add_callback(catcher)
+    # Away from where the teacher started, so that there is a KL.
+    set_weights(policy.model, moved(teacher.start, 0.02))
     before = copy_weights(policy.model)
-    teacher.update(1, completions, [reward for reward in rewards for _ in range(n)], seed=0)
+    kl = teacher.update(1, rollouts, [reward for reward in rewards for _ in range(n)], seed=0)
 
+    with torch.no_grad():
+        set_weights(policy.model, teacher.start)
+        reference = [rollout_log_probability(policy, rollout) for rollout in rollouts]
     set_weights(policy.model, before)
     policy.model.zero_grad()
-    advantages = [advantage for advantage in leave_one_out(rewards) for _ in range(n)]
-    loss = -sum(
-        advantage * sequence_log_probability(policy, "<teacher>", completion.token_ids)
-        for advantage, completion in zip(advantages, completions, strict=True)
-    ) / len(completions)
-    loss.backward()
+    log_probabilities = [rollout_log_probability(policy, rollout) for rollout in rollouts]
+    log_ratios = [(now - then).item() for now, then in zip(log_probabilities, reference, strict=True)]
+    scaled = [reward * advantage_scale(len(rewards), n) for reward in rewards for _ in range(n)]
+    advantages = leave_one_out([r - kl_coefficient * ratio for r, ratio in zip(scaled, log_ratios, strict=True)])
+    (-sum(a * logp for a, logp in zip(advantages, log_probabilities, strict=True)) / len(rollouts)).backward()
     for name, parameter in policy.model.named_parameters():
-        torch.testing.assert_close(catcher.gradients[name], parameter.grad, rtol=1e-3, atol=1e-6, msg=name)
+        torch.testing.assert_close(catcher.gradients[name], parameter.grad, rtol=1e-3, atol=1e-5, msg=name)
+    tokens = sum(len(turn.completion.token_ids) for rollout in rollouts for turn in rollout)
+    assert kl == (pytest.approx(sum(log_ratios) / tokens, rel=1e-4) if kl_coefficient else None)
+
+
+def moved(weights: dict[str, torch.Tensor], by: float) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return {name: value * (1 + by * torch.randn(value.shape, generator=generator)) for name, value in weights.items()}
 
 
 def test_rejection_sampling_leaves_the_rloo_gradient_unchanged(base_model):

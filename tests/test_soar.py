@@ -22,8 +22,8 @@ from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy
 from soar_pipeline.slices import Prompts
 from soar_pipeline.soar.examiner import Examiner
 from soar_pipeline.soar.promotion import RewardWindow, best_dataset, median_repeat
-from soar_pipeline.soar.questions import TeacherOutputError, acceptance_rate, sample_questions
-from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward, OuterStep
+from soar_pipeline.soar.questions import SingleTurnWriter, TeacherOutputError, acceptance_rate
+from soar_pipeline.soar.rewards import OuterStep, Tools, grounded
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, Trial, WorkerProcesses
 from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
 from soar_pipeline.training.schedules import Question
@@ -70,21 +70,12 @@ class MadePool:
 @pytest.mark.parametrize(("stage", "inner_steps", "learning_rate"), [(0, 10, None), (1, 15, 1e-6)])
 def test_grounded_reward_is_the_mean_improvement_of_a_datasets_students(stage, inner_steps, learning_rate):
     pool = MadePool()
-    reward = GroundedReward(pool, SoarConfig(repeats=2, learning_rate_after_promotion=1e-6))
-    scores = reward.score(OuterStep(1, stage, [QUESTIONS, QUESTIONS], QUESTIONS, {}))
+    soar = SoarConfig(repeats=2, learning_rate_after_promotion=1e-6)
+    tools = Tools(students=pool, examiner=None, grader=None, soar=soar, seed=0)
+    scores = grounded(OuterStep(1, stage, [QUESTIONS, QUESTIONS], QUESTIONS, {}), tools)
     assert scores.rewards == pytest.approx([0.1, 0.2])
     assert len(scores.trials) == 4
     assert (pool.inner_steps, pool.learning_rate) == (inner_steps, learning_rate)
-
-
-class MadeExaminer:
-    def solve_rates(self, questions, samples, seed):
-        return [0.0, 0.25, 0.5, 1.0]
-
-
-def test_learnability_reward_is_one_minus_the_solve_rate_and_nought_for_the_unsolved():
-    reward = LearnabilityReward(MadeExaminer(), SoarConfig(), seed=0)
-    assert reward.score(OuterStep(1, 0, [QUESTIONS], [], {})).rewards == [pytest.approx((0 + 0.75 + 0.5 + 0) / 4)]
 
 
 class CannedTeacher:
@@ -111,7 +102,7 @@ def good(answer: int) -> str:
 def test_rejected_draws_are_counted_before_the_accepted_one():
     teacher = CannedTeacher("no tags", good(1), "<question>x</question>", "\\boxed{3}", good(2))
     with Grader(GradingConfig()) as grader:
-        drawn = sample_questions(teacher, grader, PlainPrompts(), GENERATION, count=4, max_draws_per_question=9, seed=0)
+        drawn = SingleTurnWriter(teacher, grader, PlainPrompts(), GENERATION, max_draws_per_question=9).write(4, seed=0)
     assert [item.answer for item in drawn] == ["1", "2", "1", "2"]
     assert [item.rejected_before for item in drawn] == [1, 2, 1, 2]
     assert acceptance_rate(drawn) == 0.4
@@ -119,9 +110,10 @@ def test_rejected_draws_are_counted_before_the_accepted_one():
 
 def test_a_teacher_without_valid_questions_stops_the_run_with_its_last_outputs():
     with Grader(GradingConfig()) as grader, pytest.raises(TeacherOutputError, match=r"0 acceptable.*\n.*'no tags'"):
-        sample_questions(
-            CannedTeacher("no tags"), grader, PlainPrompts(), GENERATION, count=4, max_draws_per_question=3, seed=0
+        writer = SingleTurnWriter(
+            CannedTeacher("no tags"), grader, PlainPrompts(), GENERATION, max_draws_per_question=3
         )
+        writer.write(4, seed=0)
 
 
 def student_worker(base_model: Path) -> StudentWorker:
@@ -153,6 +145,8 @@ def population(executor, worker: StudentWorker, base, folder: Path) -> tuple[lis
     trials = pool.train(
         1, [QUESTIONS[:2], QUESTIONS[2:]], baseline=base, reward_questions=QUESTIONS, repeats=2, inner_steps=2
     )
+    asked = copy_weights(worker.trainer.policy.model)
+    assert all(torch.equal(asked[name], base[name]) for name in base), "the examiner asks the baseline afterwards"
     return [replace(item, seconds=0.0) for item in trials], pool.weights(trials[-1])
 
 

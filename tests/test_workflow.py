@@ -14,7 +14,8 @@ SMOKE = ROOT / "config" / "smoke.yaml"
 def folder(tmp_path: Path) -> Path:
     """A working directory with stand-ins for the data and the model that a dry run only looks for."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "math_test.jsonl").touch()
+    for name in ("math_test.jsonl", "math_train.jsonl", "HARP.jsonl.zip", "OE_TO_maths_en_COMP.parquet"):
+        (tmp_path / "data" / name).touch()
     (tmp_path / "resources" / "models" / "digit-shuffles").mkdir(parents=True)
     return tmp_path
 
@@ -74,7 +75,11 @@ def test_command_line_overrides_one_key_of_the_embedded_world(folder: Path):
         ("results/smoke/shuffles/questions/base_t/t1.parquet", "sample_questions", "train_soar"),
         ("results/smoke/shuffles/evaluation/hard_only/t0-s1.parquet", "select_evaluation", "evaluate_policy"),
         ("results/smoke/shuffles/evaluation/soar_ps/t1-s2.parquet", "evaluate_policy", "select_evaluation"),
-        ("results/smoke/tables/passk.csv", "make_tables", "draw_figures"),
+        ("results/smoke/tables/passk.csv", "make_tables", "draw_figure"),
+        ("results/smoke/tables/table4_math.md", "shape_tables", "draw_figure"),
+        ("results/smoke/figures/improvement.svg", "draw_figure", "shape_tables"),
+        # A figure of SOAR runs waits for no fresh student.
+        ("results/smoke/figures/teacher_reward.svg", "draw_figure", "train_fresh_student"),
     ],
 )
 def test_any_stage_is_made_by_naming_its_file(target: str, last_rule: str, not_needed: str, folder: Path):

@@ -18,13 +18,37 @@ class Completion:
     token_ids: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A prompt, as the policy saw it, and what it wrote after it."""
+
+    prompt: str
+    completion: Completion
+
+
+# What a policy wrote for one reward. Its log-probability is the sum over its turns.
+Rollout = tuple[Turn, ...]
+
+
 class Generator(Protocol):
     """A policy that completes prompts."""
 
     def sample(
-        self, prompts: list[str], *, samples: int, max_new_tokens: int, temperature: float, seed: int
+        self,
+        prompts: list[str],
+        *,
+        samples: int,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        top_p: float = 1.0,
+        presence_penalty: float = 0.0,
     ) -> list[list[Completion]]:
-        """`samples` completions of each prompt, as one list per prompt; the same seed gives the same completions."""
+        """`samples` completions of each prompt, as one list per prompt; the same seed gives the same completions.
+
+        top_p: sample from the smallest set of tokens that has this probability. presence_penalty: subtracted from the
+        logit, before the temperature, of every token that the completion already holds (the prompt does not count).
+        """
         ...
 
     def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:

@@ -38,8 +38,8 @@ class Grader:
         tells) is right only against its own text. `timeout` where the comparison takes too long or too much memory.
         """
         answers = [last_boxed(completion) for _, completion in pairs]
-        boxed = [(gold.strip(), answer) for (gold, _), answer in zip(pairs, answers, strict=True) if answer is not None]
-        verified = iter(self._verified(boxed))
+        boxed = [(gold, answer) for (gold, _), answer in zip(pairs, answers, strict=True) if answer is not None]
+        verified = iter(self.verify(boxed))
         return [
             Grade("no_box", None) if answer is None else Grade(_verdict(next(verified)), answer) for answer in answers
         ]
@@ -50,12 +50,27 @@ class Grader:
         replies = self._replies([("parses", answer) for answer in stripped if not is_plain_integer(answer)])
         return [is_plain_integer(answer) or replies["parses", answer] is True for answer in stripped]
 
-    def _verified(self, boxed: list[tuple[str, str]]) -> list[bool | None]:
-        quick = [settled(*pair) for pair in boxed]
-        unsettled = [("verifies", *pair) for pair, right in zip(boxed, quick, strict=True) if right is None]
+    def verify_themselves(self, golds: Sequence[str]) -> list[bool]:
+        """Whether Math-Verify takes each gold answer for itself; False where that takes too long.
+
+        Unlike `parses` it lets a gold pass that is only compared as a string, as `grade` does: a published answer need
+        not be an expression. A gold that fails could be met by its own text alone, which Math-Verify cannot read.
+        """
+        stripped = [gold.strip() for gold in golds]
+        replies = self._replies([("verifies", gold, gold) for gold in stripped if not is_plain_integer(gold)])
+        return [is_plain_integer(gold) or replies["verifies", gold, gold] is True for gold in stripped]
+
+    def verify(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
+        """Whether each answer verifies against the gold before it; None where that takes too long.
+
+        The comparison is not symmetric. An empty answer is wrong, and so is every answer against an empty gold.
+        """
+        stripped = [(gold.strip(), answer.strip()) for gold, answer in pairs]
+        quick = [settled(*pair) for pair in stripped]
+        unsettled = [("verifies", *pair) for pair, right in zip(stripped, quick, strict=True) if right is None]
         replies = self._replies(unsettled)
         return [
-            replies["verifies", *pair] if right is None else right for pair, right in zip(boxed, quick, strict=True)
+            replies["verifies", *pair] if right is None else right for pair, right in zip(stripped, quick, strict=True)
         ]
 
     def _replies(self, requests: list[Request]) -> dict[Request, bool | None]:

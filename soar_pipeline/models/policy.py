@@ -59,28 +59,45 @@ class PromptFormat:
         return self._wrapped(self.prompts.student.replace("{question}", question))
 
     def teacher(self) -> str:
+        """What the teacher is asked first: for a question and its answer, or in two turns for a question."""
         return self._wrapped(self.prompts.teacher)
 
+    @property
+    def two_turns(self) -> bool:
+        """Whether the teacher is asked for the answer in a turn of its own."""
+        return self.prompts.teacher_answer is not None
+
+    def teacher_answer(self, question: str) -> str:
+        return self._wrapped(self.prompts.teacher_answer.replace("{question}", question))
+
     def _wrapped(self, prompt: str) -> str:
-        if not self.chat_template:
-            return prompt
-        messages = [{"role": "user", "content": prompt}]
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        # Encoding adds the first token again where the tokenizer does so by itself.
-        adds_bos = self.tokenizer("")["input_ids"] == [self.tokenizer.bos_token_id]
-        return text.removeprefix(self.tokenizer.bos_token) if adds_bos else text
+        return in_chat_template(prompt, self.tokenizer) if self.chat_template else prompt
+
+
+def in_chat_template(prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The prompt as a user's message, and the opening of the reply, ready to be encoded."""
+    messages = [{"role": "user", "content": prompt}]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    # Encoding adds the first token again where the tokenizer does so by itself.
+    adds_bos = tokenizer("")["input_ids"] == [tokenizer.bos_token_id]
+    return text.removeprefix(tokenizer.bos_token) if adds_bos else text
 
 
 def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) -> None:
     """ConfigError naming the first prompt (by its key) that, with its completion, does not fit the model's context."""
     context = policy.model.config.max_position_embeddings
     for name, prompt in prompts.items():
-        length = len(policy.tokenizer(prompt)["input_ids"])
-        if length + max_new_tokens > context:
+        if not fits_context(policy, prompt, max_new_tokens):
+            length = len(policy.tokenizer(prompt)["input_ids"])
             raise ConfigError(
                 f"{name}: a prompt of {length} tokens and {max_new_tokens} new tokens exceed the model's context of "
                 f"{context}; drop the problem or lower generation.*_max_new_tokens"
             )
+
+
+def fits_context(policy: Policy, prompt: str, max_new_tokens: int) -> bool:
+    """Whether the prompt and its completion fit the model's context."""
+    return len(policy.tokenizer(prompt)["input_ids"]) + max_new_tokens <= policy.model.config.max_position_embeddings
 
 
 def copy_weights(model: PreTrainedModel) -> Weights:

@@ -3,12 +3,12 @@
 import random
 from itertools import cycle, islice
 
-from soar_pipeline.config import ConfigError, DatasetConfig
+from soar_pipeline.config import ConfigError, PoolConfig
 from soar_pipeline.problems.digit_shuffles import sample_distinct
 from soar_pipeline.problems.rows import Problem
 
 
-def shuffle_problems(dataset: DatasetConfig) -> list[Problem]:
+def shuffle_problems(dataset: PoolConfig) -> list[Problem]:
     """`size` different problems that cycle over `difficulties`; a larger pool begins with the smaller one."""
     difficulties = list(islice(cycle(dataset.difficulties), dataset.size))
     try:
@@ -16,12 +16,6 @@ def shuffle_problems(dataset: DatasetConfig) -> list[Problem]:
     except ValueError as error:
         raise ConfigError(f"difficulties: {error}") from None
     return [
-        {
-            "problem_id": f"shuffle-{i:05d}",
-            "question": shuffle.question,
-            "answer": shuffle.answer,
-            "subject": "digit shuffles",
-            "level": f"d{shuffle.difficulty}",
-        }
+        Problem(f"shuffle-{i:05d}", shuffle.question, shuffle.answer, "digit shuffles", f"d{shuffle.difficulty}")
         for i, shuffle in enumerate(shuffles)
     ]

@@ -1,27 +1,57 @@
-"""Rows of a problem file (JSONL or Parquet), and errors that name the file and the row."""
+"""Rows of a source, the problems they hold, and errors that name the source and the row."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from soar_pipeline.artifacts import ArtifactError
 
-# `problem_id`, `question`, `answer`, `subject`, `level`: a row of PROBLEMS without its dataset.
-Problem = dict[str, str | None]
+# Characters of a text at most; the longest question of MATH has 4,300.
+LONGEST_TEXT = 100_000
+# White space apart, a control character is what is left of a backslash that was not doubled in JSON (`\frac`, `\b…`).
+_CONTROL = re.compile("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")
+
+
+class LeftOut(Exception):
+    """A row that is well formed and yet no problem to be used; the message is the reason, the same for all such rows.
+
+    What is malformed is an ArtifactError instead. A published file cannot be corrected without breaking its checksum,
+    so that what it is known to hold must not stop a run.
+    """
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A row of PROBLEMS without its dataset; `remark` says what is special about grading it."""
+
+    problem_id: str
+    question: str
+    answer: str
+    subject: str | None = None
+    level: str | None = None
+    remark: str | None = None
+
+
+@dataclass
+class Pool:
+    """The problems of a source in its order; ids of the rows left out, by reason; ids of problems, by remark."""
+
+    problems: list[Problem] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row; `number` counts from 1 (the line of a JSONL file)."""
+    """One row; `number` counts from 1 (the line of a JSONL file), `id_fields` together identify it."""
 
-    path: Path
+    source: str
     number: int
     values: dict[str, Any]
+    id_fields: tuple[str, ...] = ("id",)
 
     def text(self, field: str) -> str:
         """The field as text without surrounding space; ArtifactError where it is missing, empty or not text."""
@@ -33,74 +63,66 @@ class Row:
         return found
 
     def optional_text(self, field: str) -> str | None:
-        """`text` of a field that may be missing (None)."""
+        """`text` of a field that may be missing, null or NaN (all None)."""
         value = self.values.get(field)
-        if value is None:
+        # pandas writes NaN where there is nothing.
+        if value is None or value != value:
             return None
+        return self.text_of(field, value)
+
+    def text_of(self, field: str, value: Any) -> str:
+        """A value of the field, or of the list in it, as text; LeftOut where no prompt could hold it."""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self.error(f"{field!r} is {type(value).__name__}, expected text; write it as a string")
-        found = str(value).strip()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(f"{field!r} is {value}, expected text or a finite number")
+        found = str(value)
         if any("\ud800" <= character <= "\udfff" for character in found):
             raise self.error(f"{field!r} holds half a surrogate pair, which is no character; correct it")
-        return found
+        if len(found) > LONGEST_TEXT:
+            raise LeftOut(f"{field!r} has more than {LONGEST_TEXT:,} characters")
+        # Before stripping, which takes a form feed for space: `\frac` would become `rac`.
+        if control := _CONTROL.search(found):
+            raise LeftOut(f"{field!r} holds the control character U+{ord(control.group()):04X}")
+        return found.strip()
+
+    def flag(self, field: str) -> bool:
+        """A field that may be missing or null (both False); ArtifactError where it is neither true nor false."""
+        value = self.values.get(field)
+        if value is not None and not isinstance(value, bool):
+            raise self.error(f"{field!r} is {type(value).__name__}, expected true or false")
+        return bool(value)
 
     @property
     def problem_id(self) -> str:
-        """The row's own `id`, else file and row."""
-        return self.optional_text("id") or f"{self.path.stem}-{self.number:05d}"
+        """The row's `id_fields`, joined by a slash, else source and row."""
+        parts = [self.optional_text(field) for field in self.id_fields]
+        return "/".join(parts) if all(parts) else self.place
+
+    @property
+    def place(self) -> str:
+        """Source and row as an id, for a row without one of its own."""
+        return f"{Path(self.source.removesuffix('.zip')).stem}-{self.number:05d}"
 
     def error(self, what: str) -> ArtifactError:
-        return ArtifactError(f"{self.path}: row {self.number}: {what}")
+        return ArtifactError(f"{self.source}: row {self.number}: {what}")
 
 
-def problems_in(path: Path, problem_of: Callable[[Row], Problem]) -> list[Problem]:
-    """Every row of the file as a problem; ArtifactError where one is malformed or two share an id."""
-    problems, rows = [], {}
-    for row in file_rows(path):
-        problem = problem_of(row)
-        first = rows.setdefault(problem["problem_id"], row)
+def problems_in(rows: Iterable[Row], problem_of: Callable[[Row], Problem]) -> Pool:
+    """Every row as a problem or as left out; ArtifactError where one is malformed or two problems share an id."""
+    pool, seen = Pool(), {}
+    for row in rows:
+        name = row.place
+        try:
+            name = row.problem_id
+            problem = problem_of(row)
+        except LeftOut as reason:
+            pool.left_out.setdefault(str(reason), []).append(name)
+            continue
+        first = seen.setdefault(problem.problem_id, row)
         if first is not row:
-            raise row.error(f"its id {problem['problem_id']!r} is that of row {first.number} too; make ids unique")
-        problems.append(problem)
-    return problems
-
-
-def file_rows(path: Path) -> list[Row]:
-    """The rows of a `.jsonl` or `.parquet` file; ArtifactError where it cannot be read. Blank lines are skipped."""
-    readers = {".jsonl": _json_rows, ".parquet": _parquet_rows}
-    if path.suffix not in readers:
-        raise ArtifactError(f"{path}: the name must end in .jsonl (one JSON object a line) or .parquet")
-    try:
-        return readers[path.suffix](path)
-    except UnicodeDecodeError as error:
-        raise ArtifactError(f"{path}: is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
-    except OSError as error:
-        raise ArtifactError(
-            f"{path}: cannot be read ({error.strerror or error}); check `path` of the data set"
-        ) from None
-
-
-def _json_rows(path: Path) -> list[Row]:
-    # Not splitlines(): a JSON string may hold other line separators, such as U+2028.
-    lines = path.read_text(encoding="utf-8-sig").split("\n")
-    return [_json_row(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-
-
-def _json_row(path: Path, number: int, line: str) -> Row:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: row {number}: is not JSON ({error}); correct or drop the line") from None
-    if not isinstance(values, dict):
-        raise ArtifactError(
-            f"{path}: row {number}: is {type(values).__name__}, not a JSON object; write one object a line"
-        )
-    return Row(path, number, values)
-
-
-def _parquet_rows(path: Path) -> list[Row]:
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except pa.ArrowException as error:
-        raise ArtifactError(f"{path}: is not readable Parquet ({error})") from None
-    return [Row(path, number, values) for number, values in enumerate(rows, start=1)]
+            raise row.error(f"its id {problem.problem_id!r} is that of row {first.number} too; make ids unique")
+        pool.problems.append(problem)
+        if problem.remark:
+            pool.remarks.setdefault(problem.remark, []).append(problem.problem_id)
+    return pool

@@ -1,48 +1,87 @@
-"""The pool of a data set: rows of PROBLEMS from one adapter per kind of source."""
+"""The pool of a data set: problems from one adapter per kind of source (docs/data.md)."""
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from soar_pipeline.artifacts import ArtifactError
-from soar_pipeline.config import ConfigError, DatasetConfig
+from soar_pipeline.config import ConfigError, PoolConfig
+from soar_pipeline.problems import harp
 from soar_pipeline.problems.embedded import shuffle_problems
-from soar_pipeline.problems.math import math_problems
-from soar_pipeline.problems.plain import plain_problems
-from soar_pipeline.problems.rows import Problem
+from soar_pipeline.problems.files import file_rows
+from soar_pipeline.problems.hub import hub_rows
+from soar_pipeline.problems.math import math_problem
+from soar_pipeline.problems.olympiadbench import olympiadbench_problem
+from soar_pipeline.problems.plain import plain_problem
+from soar_pipeline.problems.rows import Pool, Problem, Row, problems_in
 
-# An adapter gives every problem of its source, with ids that are unique and stay the same.
-ADAPTERS: dict[str, Callable[[DatasetConfig], list[Problem]]] = {
-    "digit_shuffles": shuffle_problems,
-    "math": math_problems,
-    "plain": plain_problems,
+
+@dataclass(frozen=True)
+class Adapter:
+    """Reads one row of a source: raises ArtifactError where it is malformed, LeftOut where it is not to be used.
+
+    `id_fields` together identify a row; their values must stay the same from one version of the source to the next.
+    """
+
+    problem_of: Callable[[Row], Problem]
+    id_fields: tuple[str, ...] = ("id",)
+
+
+# By the adapter's name in the configuration; digit_shuffles has no rows to read.
+ADAPTERS = {
+    "harp": Adapter(harp.harp_problem, harp.ID_FIELDS),
+    "math": Adapter(math_problem),
+    "olympiadbench": Adapter(olympiadbench_problem),
+    "plain": Adapter(plain_problem),
 }
 
 
-def load_problems(name: str, dataset: DatasetConfig) -> list[dict[str, Any]]:
-    """The pool as rows of PROBLEMS, in the order of the source.
+def load_problems(name: str, dataset: PoolConfig) -> Pool:
+    """The pool, in the order of the source.
 
-    A row is kept if its subject and its level are among those wanted, then the first `limit` of them. Case, a
+    A problem is kept if its subject and its level are among those wanted, then the first `limit` of them. Case, a
     leading "Level", "&" for "and" and "_" for a space make no difference: `level: "1"` means "Level 1".
-    Raises ArtifactError for a malformed source or an empty pool, ConfigError for a subject or level of no row.
+    Raises ArtifactError for a malformed source or an empty pool, ConfigError for a subject or level of no problem.
     """
-    problems = ADAPTERS[dataset.adapter](dataset)
-    source = dataset.path or dataset.adapter
-    if not problems:
-        raise ArtifactError(f"{source}: holds no problem")
+    pool = Pool(shuffle_problems(dataset)) if dataset.adapter == "digit_shuffles" else _read(dataset)
+    source = source_of(dataset)
+    if not pool.problems:
+        reasons = "; ".join(f"{len(ids)} left out: {reason}" for reason, ids in pool.left_out.items())
+        raise ArtifactError(f"{source}: holds no problem{f' ({reasons})' if reasons else ''}")
     for field, wanted in (("subject", dataset.subjects), ("level", dataset.levels)):
         if wanted is not None:
-            _refuse_unknown(f"datasets.{name}.{field}s", wanted, {problem[field] for problem in problems}, source)
+            present = {getattr(problem, field) for problem in pool.problems}
+            _refuse_unknown(f"datasets.{name}.{field}s", wanted, present, source)
     kept = [
-        {**problem, "dataset": name}
-        for problem in problems
-        if _wanted(problem["subject"], dataset.subjects) and _wanted(problem["level"], dataset.levels)
+        problem
+        for problem in pool.problems
+        if _wanted(problem.subject, dataset.subjects) and _wanted(problem.level, dataset.levels)
     ]
     if not kept:
         raise ArtifactError(
             f"{source}: no problem is of datasets.{name}.subjects and datasets.{name}.levels at once; widen one of them"
         )
-    return kept[: dataset.limit]
+    return replace(pool, problems=kept[: dataset.limit])
+
+
+def source_of(dataset: PoolConfig) -> str:
+    """What the problems come from, for messages."""
+    if dataset.hub:
+        return "/".join(filter(None, (dataset.hub, dataset.subset, dataset.split)))
+    return dataset.path or dataset.adapter
+
+
+def _read(dataset: PoolConfig) -> Pool:
+    adapter, source = ADAPTERS[dataset.adapter], source_of(dataset)
+    numbered = hub_rows(dataset) if dataset.hub else file_rows(Path(dataset.path), dataset.sha256)
+    if dataset.rows is not None and len(numbered) != dataset.rows:
+        raise ArtifactError(
+            f"{source}: holds {len(numbered)} rows, but `rows` of the data set is {dataset.rows}; get it again or "
+            "correct `rows`"
+        )
+    rows = (Row(source, number, values, adapter.id_fields) for number, values in numbered)
+    return problems_in(rows, adapter.problem_of)
 
 
 def _wanted(found: str | None, wanted: tuple[str, ...] | None) -> bool:

@@ -15,12 +15,12 @@ def finding(config: Config, dataset: str, passk: list[PasskRow], sizes: list[Siz
     promotions = sum(run.promotions for run in soar)
     test = next(row.test for row in sizes if row.dataset == dataset)
     count = min(test, config.evaluation.test_limit or test)
-    place = f"On {_plural(count, f'hard {dataset} test problem')}, pass@{config.pass_at_k[-1]} is"
+    place = f"On {counted(count, f'hard {dataset} test problem')}, pass@{config.pass_at_k[-1]} is"
 
     sentences = []
     if soar and promotions == 0:
         sentences.append(
-            f"No promotion in {_plural(len(soar), 'SOAR run')} on {dataset}: this run shows no SOAR effect."
+            f"No promotion in {counted(len(soar), 'SOAR run')} on {dataset}: this run shows no SOAR effect."
         )
         if not any(run.steps_with_signal for run in soar):
             sentences.append("No outer step had a reward that differed between datasets.")
@@ -29,8 +29,8 @@ def finding(config: Config, dataset: str, passk: list[PasskRow], sizes: list[Siz
     if headlines:
         against = f", against {_listed([_solved(row) for row in references])}" if references else ""
         ours = _listed([_solved(row) for row in headlines])
-        counted = f"; {_plural(promotions, 'promotion')} in {_plural(len(soar), 'SOAR run')}" if soar else ""
-        sentences.append(f"{place} {ours}{against}{counted}.")
+        made = f"; {counted(promotions, 'promotion')} in {counted(len(soar), 'SOAR run')}" if soar else ""
+        sentences.append(f"{place} {ours}{against}{made}.")
         if baseline:
             sentences += comparisons(headlines, baseline)
     elif references:
@@ -100,10 +100,10 @@ def _about_runs(runs: list[SoarRunRow], what: str) -> list[str]:
 def seeds_of(row: PasskRow) -> str:
     """How many seeds a row rests on: `2 teacher × 3 student seeds`, `3 seeds` for arms without a teacher."""
     if not row.teacher_seeds:
-        return _plural(row.student_runs, "seed")
+        return counted(row.student_runs, "seed")
     students, rest = divmod(row.student_runs, row.teacher_seeds)
     if rest:
-        return f"{_plural(row.student_runs, 'student')} of {_plural(row.teacher_seeds, 'teacher')}"
+        return f"{counted(row.student_runs, 'student')} of {counted(row.teacher_seeds, 'teacher')}"
     return f"{row.teacher_seeds} teacher × {students} student seeds"
 
 
@@ -128,7 +128,8 @@ def _base_model(config: Config, rows: dict[str, PasskRow]) -> PasskRow | None:
     return next((row for row in bases if row.arm != config.report.baseline_arm), None)
 
 
-def _plural(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1 seed`, `2 seeds`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

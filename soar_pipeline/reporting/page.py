@@ -1,47 +1,31 @@
 """The HTML report: one file that opens offline and asks for nothing."""
 
 import base64
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from soar_pipeline import seeds
 from soar_pipeline.artifact_paths import TeacherRun
 from soar_pipeline.config import Config
 from soar_pipeline.reporting.finding import finding, notes, seeds_of
-from soar_pipeline.reporting.question_profile import judge
+from soar_pipeline.reporting.long_tables import Tables
+from soar_pipeline.reporting.paper import PaperFigures
+from soar_pipeline.reporting.paper_tables import paper_tables
 from soar_pipeline.reporting.record import AttemptCounts, RuleCost, versions
-from soar_pipeline.reporting.tables import PasskRow, SizeRow, SoarRunRow, VendiRow
+from soar_pipeline.reporting.sampled_questions import SampledQuestion
+from soar_pipeline.reporting.table_files import BLANK, shown
+from soar_pipeline.reporting.tables import PasskRow
 
-LONGEST_TEXT = 700
-Rows = list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Tables:
-    """The tables of a run, as `make_tables` wrote them."""
-
-    passk: list[PasskRow]
-    sizes: list[SizeRow]
-    vendi: list[VendiRow]
-    runs: list[SoarRunRow]
-
-
-@dataclass(frozen=True)
-class SampledQuestion:
-    """A question as shown; verdict and difficulty only where the embedded world tells the truth."""
-
-    outer_step: int
-    question: str
-    answer: str
-    reward: float | None
-    verdict: str | None
-    difficulty: int | None
+# Which part of the page shows a kind of figure; the order within a part is the configuration's.
+SECTIONS = {
+    "passk": ("improvement", "bars", "sweep"),
+    "curves": ("learning_curves", "seed_curves"),
+    "teacher": ("teacher_reward", "baseline_accuracy", "question_difficulty"),
+    "diversity": ("diversity",),
+    "questions": ("question_evolution",),
+}
 
 
 def findings(config: Config, tables: Tables) -> list[str]:
@@ -49,33 +33,17 @@ def findings(config: Config, tables: Tables) -> list[str]:
     return [finding(config, dataset, tables.passk, tables.sizes, tables.runs) for dataset in config.datasets]
 
 
-def sampled_questions(
-    config: Config, run: TeacherRun, steps: Rows, questions: Rows
-) -> dict[int, list[SampledQuestion]]:
-    """Random questions of one SOAR run per stage (the number of promotions before the step), in order of steps."""
-    stage_of = {row["outer_step"]: row["stage"] for row in steps}
-    by_stage: dict[int, Rows] = {}
-    for row in questions:
-        by_stage.setdefault(stage_of[row["outer_step"]], []).append(row)
-    rng = random.Random(seeds.derive(config.seed, "sampled questions", *run))
-    exact = config.datasets[run.dataset].adapter == "digit_shuffles"
-    sampled = {}
-    for stage, rows in sorted(by_stage.items()):
-        chosen = rng.sample(rows, min(len(rows), config.report.sample_questions))
-        sampled[stage] = [_shown(row, exact) for row in sorted(chosen, key=lambda row: row["outer_step"])]
-    return sampled
-
-
 def render(
     config: Config,
     tables: Tables,
+    paper: PaperFigures,
     figures: list[Path],
     captions: list[Path],
     samples: Mapping[TeacherRun, dict[int, list[SampledQuestion]]],
     counts: list[AttemptCounts],
     costs: list[RuleCost],
 ) -> str:
-    """The page; figures are SVG files, captions the text files of the same stem."""
+    """The page; figures are SVG files by name, captions text files by kind of figure or name of table."""
     environment = Environment(
         loader=PackageLoader("soar_pipeline.reporting"),
         autoescape=True,
@@ -89,6 +57,13 @@ def render(
         findings=findings(config, tables),
         notes=notes(config, tables.passk, tables.runs),
         tables=tables,
+        paper_tables=paper_tables(config, tables, paper),
+        blank=BLANK,
+        shown=shown,
+        sections={
+            section: [name for name, figure in config.figures.items() if figure.kind in kinds]
+            for section, kinds in SECTIONS.items()
+        },
         scale=_scale(config, tables.passk),
         figures={figure.stem: _data_uri(figure) for figure in figures},
         captions={caption.stem: caption.read_text(encoding="utf-8").strip() for caption in captions},
@@ -107,22 +82,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
-
-
-def _shown(row: dict[str, Any], exact: bool) -> SampledQuestion:
-    judgement = judge(row["question"], row["answer"]) if exact else None
-    return SampledQuestion(
-        outer_step=row["outer_step"],
-        question=_shortened(row["question"]),
-        answer=_shortened(row["answer"]),
-        reward=row["dataset_reward"],
-        verdict=judgement.verdict if judgement else None,
-        difficulty=judgement.difficulty if judgement else None,
-    )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
 
 
 def _scale(config: Config, passk: list[PasskRow]) -> float:

@@ -1,6 +1,7 @@
 """The paper's own figures (`resources/paper/*.csv`), looked up by the row names that the config gives its arms."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,25 +17,50 @@ def paper_name(config: Config, dataset: str) -> str:
     return TABLE_DATASETS.get(config.datasets[dataset].paper_table, "")
 
 
+PaperTaxonomy = Mapping[str, Mapping[str, float]]
+"""Row name of the paper -> category -> figure."""
+
+
 @dataclass(frozen=True)
 class PaperFigures:
-    """passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test)."""
+    """The tables in the order of their rows.
+
+    passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test);
+    hyperparameters: (scope, name) -> (teacher, student), as printed; taxonomy: method -> category -> %, or the number
+    of questions.
+    """
 
     passk: dict[tuple[str, str, int], tuple[float, float]]
     vendi: dict[str, tuple[float, float]]
     sizes: dict[str, tuple[int, int, int]]
+    hyperparameters: dict[tuple[str, str], tuple[str, str]]
+    taxonomy: PaperTaxonomy
+
+    def rows_of(self, table: str) -> list[str]:
+        """The rows of a pass@k table."""
+        return list(dict.fromkeys(row for name, row, _ in self.passk if name == table))
 
     def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
         """The entry for an arm in its own table, or in that of the data set."""
         table = arm.paper_table or config.datasets[dataset].paper_table
         return self.passk.get((table, arm.paper, k), (None, None))
 
-    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
-        """Table 1's entry for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
+    def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str | None:
+        """Table 1's row for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
         if arm.paper is None:
-            return None, None
+            return None
         names = (arm.paper, arm.paper.removeprefix("SOAR-"), f"{arm.paper} ({paper_name(config, dataset)})")
-        return next((self.vendi[name] for name in names if name in self.vendi), (None, None))
+        return next((name for name in names if name in self.vendi), None)
+
+    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
+        """Score and SD of that row."""
+        row = self.vendi_row(config, dataset, arm)
+        return (None, None) if row is None else self.vendi[row]
+
+    def judged_method(self, arm: ArmConfig) -> str | None:
+        """Table 7's column for an arm."""
+        method = (arm.paper or "").removeprefix("SOAR-")
+        return method if method in self.taxonomy else None
 
 
 def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
@@ -52,6 +78,11 @@ def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
             line["dataset"]: (int(line["initial_pool"]), int(line["fail128_train"]), int(line["fail128_test"]))
             for line in lines["table2_datasets"]
         },
+        hyperparameters={
+            (line["scope"], line["name"]): (line["teacher"], line["student"])
+            for line in lines["table3_hyperparameters"]
+        },
+        taxonomy=read_paper_taxonomy(next(path for path in tables if path.stem == "table7_taxonomy")),
     )
     rows = {row for _, row, _ in figures.passk} | set(figures.vendi)
     for name, arm in config.arms.items():
@@ -60,6 +91,13 @@ def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
                 f"arms.{name}.paper: no row {arm.paper!r} in the paper's tables; there are {sorted(rows)}"
             )
     return figures
+
+
+def read_paper_taxonomy(path: Path) -> PaperTaxonomy:
+    """`resources/paper/table7_taxonomy.csv`: one line per category, one column per method."""
+    lines = _lines(path)
+    methods = [name for name in lines[0] if name != "category"]
+    return {method: {line["category"]: float(line[method]) for line in lines} for method in methods}
 
 
 def _lines(path: Path) -> list[dict[str, str]]:

@@ -1,6 +1,6 @@
 """Figures about SOAR runs: teacher reward, baseline student, questions over time, diversity."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from soar_pipeline.artifact_paths import TeacherRun
-from soar_pipeline.config import Config
 from soar_pipeline.reporting.question_profile import (
     BANDS,
     ILL_POSED,
@@ -20,13 +19,27 @@ from soar_pipeline.reporting.question_profile import (
     difficulty_profile,
     length_profile,
 )
-from soar_pipeline.reporting.style import COLOURS, GREY, ORDERED, Style, empty, legend_below, panels, styles
+from soar_pipeline.reporting.selection import Selection
+from soar_pipeline.reporting.style import (
+    COLOURS,
+    GREY,
+    ORDERED,
+    Style,
+    empty,
+    legend_below,
+    line_handle,
+    panels,
+    styles,
+    wrapped_panels,
+)
 from soar_pipeline.reporting.tables import VendiRow
 
 Steps = Mapping[TeacherRun, list[dict[str, Any]]]
+Questions = Mapping[TeacherRun, list[dict[str, Any]]]
+NO_RUN = "no SOAR run"
 
 
-def teacher_reward(config: Config, steps: Steps) -> Figure:
+def teacher_reward(shown: Selection, steps: Steps) -> Figure:
     """Mean reward of every outer step (dots), its moving average (line), promotions, and tau."""
 
     def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
@@ -47,12 +60,12 @@ def teacher_reward(config: Config, steps: Steps) -> Figure:
         average = [np.nan if row["moving_average"] is None else row["moving_average"] for row in rows]
         axes.plot([row["outer_step"] for row in rows], average, color=look.color, linestyle=look.linestyle)
         _mark_promotions(axes, rows, "mean_reward", look)
-        if config.objectives[run.name].promotion:
+        if shown.config.objectives[run.name].promotion:
             axes.axhline(
-                config.soar_of(run.dataset, run.name).promotion_threshold, color=GREY, linestyle=":", linewidth=1
+                shown.config.soar_of(run.dataset, run.name).promotion_threshold, color=GREY, linestyle=":", linewidth=1
             )
 
-    figure = _per_objective(config, steps, draw, "mean reward of the step")
+    figure = _per_objective(shown, steps, draw, "mean reward of the step")
     seeds = sorted({run.teacher_seed for run in steps})
     promotion = Line2D([], [], marker="*", markersize=11, color="w", mfc="white", mec="black", ls="", label="promotion")
     tau = Line2D([], [], color=GREY, linestyle=":", label="threshold τ")
@@ -61,7 +74,7 @@ def teacher_reward(config: Config, steps: Steps) -> Figure:
     return figure
 
 
-def baseline_accuracy(config: Config, steps: Steps) -> Figure:
+def baseline_accuracy(shown: Selection, steps: Steps) -> Figure:
     """Greedy accuracy of the baseline student on train, stage by stage."""
 
     def draw(axes: Axes, run: TeacherRun, rows: list[dict[str, Any]], look: Style) -> None:
@@ -71,36 +84,32 @@ def baseline_accuracy(config: Config, steps: Steps) -> Figure:
         _mark_promotions(axes, rows, "baseline_train_accuracy", look, scale=100.0)
         axes.set_ylim(bottom=0)
 
-    figure = _per_objective(config, steps, draw, "train problems solved, %")
+    figure = _per_objective(shown, steps, draw, "train problems solved, %")
     promotion = Line2D([], [], marker="*", markersize=11, color="w", mfc="white", mec="black", ls="", label="promotion")
     legend_below(figure, [*_seed_handles(sorted({run.teacher_seed for run in steps})), promotion] if steps else [])
     return figure
 
 
-def question_difficulty(config: Config, questions: Mapping[TeacherRun, list[dict[str, Any]]]) -> Figure:
+def question_difficulty(shown: Selection, questions: Questions) -> Figure:
     """The teacher's questions by outer step, all seeds together.
 
     Embedded world: shares by difficulty, the ill-posed share hatched, the share with the right answer as a line.
     Other datasets: question length in characters, median and quartiles.
     """
-    cells = list(_cells(config))
-    figure, grid = panels(len(config.datasets), max(1, len(config.objectives)))
+    figure, cells = _cells(shown)
     embedded = False
-    for dataset, objective, row, column in cells:
-        axes = grid[row][column]
+    for (dataset, objective), axes in cells.items():
         rows = [question for run, asked in questions.items() if run[:2] == (dataset, objective) for question in asked]
-        axes.set_title(_title(config, dataset, objective))
+        axes.set_title(title_of(shown, dataset, objective))
         axes.set_xlabel("outer step")
         if not rows:
             empty(axes, "no questions")
-        elif config.datasets[dataset].adapter == "digit_shuffles":
+        elif shown.config.datasets[dataset].adapter == "digit_shuffles":
             embedded = True
             _difficulty_areas(axes, rows)
         else:
             _length_band(axes, rows)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if not cells:
-        empty(grid[0][0], "no SOAR run in this configuration")
     if embedded:
         handles = [
             Patch(fc=colour, label=f"{band_name(band)} operations") for band, colour in zip(BANDS, ORDERED, strict=True)
@@ -111,13 +120,13 @@ def question_difficulty(config: Config, questions: Mapping[TeacherRun, list[dict
     return figure
 
 
-def diversity(config: Config, steps: Steps, vendi: list[VendiRow]) -> Figure:
+def diversity(shown: Selection, steps: Steps, vendi: list[VendiRow]) -> Figure:
     """Left: mean pairwise cosine distance of the teacher's questions by outer step; right: Vendi score per arm."""
-    figure, grid = panels(len(config.datasets), 2)
-    looks = styles(config.objectives)
-    for dataset, (over_time, scores) in zip(config.datasets, grid, strict=True):
+    figure, grid = panels(len(shown.datasets), 2)
+    looks = styles(shown.objectives)
+    for dataset, (over_time, scores) in zip(shown.datasets, grid, strict=True):
         for run, rows in sorted(steps.items()):
-            if run.dataset == dataset and rows:
+            if run.dataset == dataset and run.name in looks and rows:
                 look = looks[run.name]
                 over_time.plot(
                     [row["outer_step"] for row in rows],
@@ -128,45 +137,48 @@ def diversity(config: Config, steps: Steps, vendi: list[VendiRow]) -> Figure:
                 )
         over_time.set(title=f"{dataset}: during training", xlabel="outer step", ylabel="mean pairwise cosine distance")
         over_time.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _vendi_dots(scores, [row for row in vendi if row.dataset == dataset])
+        if not over_time.lines:
+            empty(over_time, NO_RUN)
+        _vendi_dots(scores, [row for row in vendi if row.dataset == dataset and row.arm in shown.arms])
         scores.set_title(f"{dataset}: final questions")
-    legend_below(figure, [_line(name, look) for name, look in looks.items()])
+    legend_below(figure, [line_handle(name, look, marker=False) for name, look in looks.items()])
     return figure
 
 
 def _per_objective(
-    config: Config,
+    shown: Selection,
     steps: Steps,
     draw: Callable[[Axes, TeacherRun, list[dict[str, Any]], Style], None],
     ylabel: str,
 ) -> Figure:
     """One row per dataset, one column per objective; `draw` is called once per SOAR run with its look."""
     looks = styles(str(seed) for seed in sorted({run.teacher_seed for run in steps}))
-    figure, grid = panels(len(config.datasets), max(1, len(config.objectives)))
-    cells = list(_cells(config))
-    for dataset, objective, row, column in cells:
-        axes = grid[row][column]
+    figure, cells = _cells(shown)
+    for (dataset, objective), axes in cells.items():
         runs = {run: rows for run, rows in sorted(steps.items()) if run[:2] == (dataset, objective) and rows}
         for run, rows in runs.items():
             draw(axes, run, rows, looks[str(run.teacher_seed)])
-        axes.set(title=_title(config, dataset, objective), xlabel="outer step", ylabel="" if column else ylabel)
+        axes.set(title=title_of(shown, dataset, objective), xlabel="outer step", ylabel=ylabel)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not runs:
-            empty(axes, "no SOAR run")
-    if not cells:
-        empty(grid[0][0], "no SOAR run in this configuration")
+            empty(axes, NO_RUN)
     return figure
 
 
-def _cells(config: Config) -> Iterator[tuple[str, str, int, int]]:
-    for row, dataset in enumerate(config.datasets):
-        for column, objective in enumerate(config.objectives):
-            yield dataset, objective, row, column
+def _cells(shown: Selection) -> tuple[Figure, dict[tuple[str, str], Axes]]:
+    """A row of panels per dataset, one for each objective; without an objective, one panel that says so."""
+    figure, grid = wrapped_panels(len(shown.datasets), max(1, len(shown.objectives)))
+    if not shown.objectives:
+        for row in grid:
+            empty(row[0], "no SOAR run in this configuration")
+    places = ((dataset, objective) for dataset in shown.datasets for objective in shown.objectives)
+    return figure, dict(zip(places, (axes for row in grid for axes in row), strict=False))
 
 
-def _title(config: Config, dataset: str, objective: str) -> str:
-    title = f"{objective} ({config.objectives[objective].reward})"
-    return f"{dataset}: {title}" if len(config.datasets) > 1 else title
+def title_of(shown: Selection, dataset: str, objective: str) -> str:
+    """Of a panel about one objective's SOAR runs on a dataset."""
+    title = f"{objective} ({shown.config.objectives[objective].reward})"
+    return f"{dataset}: {title}" if len(shown.config.datasets) > 1 else title
 
 
 def _mark_promotions(axes: Axes, rows: list[dict[str, Any]], column: str, look: Style, scale: float = 1.0) -> None:
@@ -237,8 +249,4 @@ def _vendi_dots(axes: Axes, rows: list[VendiRow]) -> None:
 
 def _seed_handles(seeds: list[int]) -> list[Line2D]:
     looks = styles(str(seed) for seed in seeds)
-    return [_line(f"teacher seed {seed}", looks[str(seed)], marker=True) for seed in seeds]
-
-
-def _line(label: str, look: Style, marker: bool = False) -> Line2D:
-    return Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker if marker else "", label=label)
+    return [line_handle(f"teacher seed {seed}", looks[str(seed)]) for seed in seeds]

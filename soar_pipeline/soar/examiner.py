@@ -28,15 +28,19 @@ class Examiner:
         )
         return self._right([[item] for item in completions], questions) / len(questions)
 
-    def solve_rates(self, questions: list[Question], samples: int, seed: int) -> list[float]:
-        """Share of sampled completions that match the question's answer, per question."""
-        completions = self.generator.sample(
+    def completions(self, questions: list[Question], samples: int, seed: int) -> list[list[Completion]]:
+        """`samples` completions of each question, at the temperature of training."""
+        return self.generator.sample(
             [self.prompts.student(item.question) for item in questions],
             samples=samples,
             max_new_tokens=self.generation.student_max_new_tokens,
             temperature=self.generation.temperature,
             seed=seed,
         )
+
+    def solve_rates(self, questions: list[Question], samples: int, seed: int) -> list[float]:
+        """Share of sampled completions that match the question's answer, per question."""
+        completions = self.completions(questions, samples, seed)
         return [self._right([drawn], [item]) / samples for drawn, item in zip(completions, questions, strict=True)]
 
     def _right(self, completions: list[list[Completion]], questions: list[Question]) -> int:

@@ -58,5 +58,19 @@ def parse_teacher_completion(text: str) -> ParsedQuestion | Rejection:
     return ParsedQuestion(question, boxed)
 
 
+def tagged(text: str, name: str) -> str:
+    """What stands between `<name>` and `</name>`, stripped; a missing tag is taken to stand at that end of the text."""
+    before, _, _ = text.partition(f"</{name}>")
+    return before.partition(f"<{name}>")[2].strip() if f"<{name}>" in before else before.strip()
+
+
+def without_control_characters(text: str) -> str:
+    return "".join(character for character in text if not _is_control(character))
+
+
 def _has_control_character(text: str) -> bool:
-    return any(unicodedata.category(character) == "Cc" and character not in "\n\r\t" for character in text)
+    return any(map(_is_control, text))
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) == "Cc" and character not in "\n\r\t"

@@ -11,10 +11,11 @@ from soar_pipeline.evaluation.vendi import embed, mean_pairwise_distance
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
 from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.objective import Objective
 from soar_pipeline.soar.progression import RunState
 from soar_pipeline.soar.promotion import RewardWindow, best_dataset, median_repeat
 from soar_pipeline.soar.questions import AcceptedQuestion, acceptance_rate
-from soar_pipeline.soar.rewards import OuterStep, Scores, TeacherReward
+from soar_pipeline.soar.rewards import OuterStep, Scores
 from soar_pipeline.soar.students import StudentPool
 from soar_pipeline.soar.teacher import Teacher
 from soar_pipeline.tracking import Tracker
@@ -31,19 +32,18 @@ class SoarRun:
         self,
         *,
         config: SoarConfig,
-        promotes: bool,
         name: str,
         seed: int,
         teacher: Teacher,
-        reward: TeacherReward,
+        objective: Objective,
         pool: StudentPool,
         examiner: Examiner,
         train: list[Question],
         folder: CheckpointFolder,
         tracker: Tracker,
     ):
-        self.config, self.promotes, self.name, self.seed = config, promotes, name, seed
-        self.teacher, self.reward, self.pool, self.examiner = teacher, reward, pool, examiner
+        self.config, self.name, self.seed = config, name, seed
+        self.teacher, self.objective, self.pool, self.examiner = teacher, objective, pool, examiner
         self.train, self.folder, self.tracker = train, folder, tracker
         if config.reward_questions > len(train):
             log.info("%d reward questions wanted, train has %d: all are used", config.reward_questions, len(train))
@@ -59,7 +59,7 @@ class SoarRun:
             started = time.monotonic()
             drawn = self.teacher.propose(number, self.config.datasets * self.config.questions_per_dataset)
             step = self._outer_step(number, drawn)
-            scores = self.reward.score(step)
+            scores = self.objective.score(step)
             self.window.add(fmean(scores.rewards))
             moving_average = self.window.average
             promoted = self._deserves_promotion(moving_average)
@@ -88,7 +88,8 @@ class SoarRun:
         )
 
     def _deserves_promotion(self, moving_average: float | None) -> bool:
-        return self.promotes and moving_average is not None and moving_average > self.config.promotion_threshold
+        promotes = self.objective.config.promotion
+        return promotes and moving_average is not None and moving_average > self.config.promotion_threshold
 
     def _promote(self, step: OuterStep, scores: Scores) -> None:
         """The median repeat of the best dataset becomes the baseline; its dataset joins D_best."""
@@ -158,7 +159,7 @@ class SoarRun:
                     "dataset_index": k,
                     "question": item.question,
                     "answer": item.answer,
-                    "completion": item.completion.text,
+                    "completion": item.text,
                     "dataset_reward": scores.rewards[k],
                     "rejected_before": item.rejected_before,
                 }

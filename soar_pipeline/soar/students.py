@@ -172,7 +172,10 @@ class StudentPool:
         inner_steps: int,
         learning_rate: float | None = None,
     ) -> list[Trial]:
-        """Train `repeats` students on each dataset, all from `baseline`; trials ordered by dataset and repeat."""
+        """Train `repeats` students on each dataset, all from `baseline`; trials ordered by dataset and repeat.
+
+        The examiner has the baseline's weights afterwards.
+        """
         self.clear()
         baseline_file = self.folder / "baseline.safetensors"
         save_weights(baseline_file, baseline)
@@ -202,6 +205,8 @@ class StudentPool:
             progress.advance(reward=trial.reward)
 
         self.executor.run(jobs, done)
+        # Students that trained in this process left the policy as the last of them.
+        self.examiner.set_weights(baseline)
         return sorted(trials, key=lambda trial: (trial.dataset_index, trial.repeat))
 
     def weights(self, trial: Trial) -> Weights:

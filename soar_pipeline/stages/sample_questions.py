@@ -5,29 +5,28 @@ from pathlib import Path
 from soar_pipeline.artifacts import QUESTIONS, Provenance, table, write_parquet
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import PromptFormat, check_context, load_policy
+from soar_pipeline.models.policy import PromptFormat, load_policy
 from soar_pipeline.seeds import derive
 from soar_pipeline.slices import QuestionSamplingSlice
-from soar_pipeline.soar.questions import sample_questions as accepted_questions
+from soar_pipeline.soar.questions import check_teacher_context, question_writer
 from soar_pipeline.stages.command import run_stage
 
 
 def sample_questions(config: QuestionSamplingSlice, policy: Path, teacher_seed: int, questions: Path) -> None:
-    """Write `size` accepted questions, all by the same format filter."""
+    """Write `size` questions, drawn the way the teacher was trained."""
     sampling = config.sampling
     teacher = load_policy(policy, sampling.dtype)
     prompts = PromptFormat(sampling.prompts, sampling.chat_template, teacher.tokenizer)
-    check_context(teacher, {"teacher prompt": prompts.teacher()}, sampling.generation.teacher_max_new_tokens)
+    check_teacher_context(teacher, prompts, sampling.generation)
     with Grader(sampling.grading) as grader:
-        drawn = accepted_questions(
+        writer = question_writer(
             TransformersGenerator(teacher, sampling.generation.batch_size),
             grader,
             prompts,
             sampling.generation,
-            count=config.size,
             max_draws_per_question=config.max_draws_per_question,
-            seed=derive(sampling.seed, "sampled questions", teacher_seed),
         )
+        drawn = writer.write(config.size, derive(sampling.seed, "sampled questions", teacher_seed))
     rows = [
         {
             "question_id": f"t{teacher_seed}-{i:04d}",
@@ -35,7 +34,7 @@ def sample_questions(config: QuestionSamplingSlice, policy: Path, teacher_seed: 
             "dataset_index": 0,
             "question": item.question,
             "answer": item.answer,
-            "completion": item.completion.text,
+            "completion": item.text,
             "dataset_reward": None,
             "rejected_before": item.rejected_before,
         }

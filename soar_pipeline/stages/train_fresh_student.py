@@ -3,8 +3,6 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
-
 from soar_pipeline.artifacts import (
     CURVE,
     EVALUATION,
@@ -12,13 +10,11 @@ from soar_pipeline.artifacts import (
     SCHEDULE,
     Provenance,
     digest,
-    read_parquet,
     read_rows,
     table,
     write_parquet,
 )
-from soar_pipeline.config import PASS_AT_K
-from soar_pipeline.evaluation.passk import mean_pass_at_k
+from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
@@ -62,7 +58,7 @@ def train_fresh_student(
     )
     policy = load_policy(base_model, sampling.dtype)
     base = copy_weights(policy.model)
-    rows, evaluations = [], [table([], EVALUATION)]
+    rows, evaluations = [], table([], EVALUATION)
     if planned:
         prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
         asked = {item.question_id: item.question for item in planned}
@@ -72,41 +68,29 @@ def train_fresh_student(
         with folder.locked(), Grader(sampling.grading) as grader:
             generator = TransformersGenerator(policy, sampling.generation.batch_size)
             drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
-            provenance = Provenance("train_fresh_student", {}, student_seed)
-
-            def evaluate(step: int) -> dict[str, float]:
-                drawn = [
-                    {"step": step, **row}
-                    for row in drawer.draw(problems, samples=config.evaluation.samples, seed=derive(seed, "test", step))
-                ]
-                write_parquet(state / f"test-{step:06d}.parquet", table(drawn, EVALUATION), provenance)
-                ks = tuple(k for k in PASS_AT_K if k <= config.evaluation.samples)
-                return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
-
+            tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
             tracker = Tracker(report_to, "student", state / "tracking")
             student = FreshStudent(
                 trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
                 base=base,
                 schedule=planned,
                 evaluate_every=config.evaluate_every,
-                evaluate=evaluate,
+                evaluate=tests.draw,
                 folder=folder,
                 seed=seed,
                 after_step=lambda step: tracker.log(step.step, asdict(step)),
             )
             rows = student.train()
             tracker.finish()
-        evaluated = [row["step"] for row in rows if row.get("pass_at_1") is not None]
-        evaluations = [read_parquet(state / f"test-{step:06d}.parquet", EVALUATION) for step in evaluated]
+        evaluations = tests.kept(rows)
     provenance = Provenance(
         "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
     )
     write_parquet(curve, table(rows, CURVE), provenance)
-    write_parquet(attempts, pa.concat_tables(evaluations), provenance)
+    write_parquet(attempts, evaluations, provenance)
     save_policy(model, policy, copy_weights(policy.model))
     folder.remove()
-    for part in state.glob("test-*.parquet"):
-        part.unlink()
+    remove_parts(state)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ from soar_pipeline.models.policy import (
 from soar_pipeline.seeds import derive
 from soar_pipeline.slices import SoarSlice
 from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.soar.objective import Objective, load_reward
 from soar_pipeline.soar.progression import Progression, RunState
-from soar_pipeline.soar.rewards import GroundedReward, LearnabilityReward
+from soar_pipeline.soar.questions import check_teacher_context, question_writer
+from soar_pipeline.soar.rewards import TeacherReward, Tools
 from soar_pipeline.soar.run import SoarRun
 from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
 from soar_pipeline.soar.teacher import Teacher
@@ -66,12 +68,13 @@ def train_soar(
     """
     # The job's threads are shared out, so that the processes do not contend.
     torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    reward = load_reward(config.objective_name, config.objective, config.reward_sha256)
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
     folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
     with folder.locked(), Grader(config.sampling.grading) as grader:
         tracker = Tracker(report_to, "soar", state / "tracking")
         policy = load_policy(base_model, config.sampling.dtype)
-        run = _assembled(config, base_model, policy, hard, grader, folder, tracker, teacher_seed, workers)
+        run = _assembled(config, base_model, policy, hard, reward, grader, folder, tracker, teacher_seed, workers)
         checkpoint = folder.load()
         final = run.run(RunState.of(checkpoint) if checkpoint else _fresh_state(run, copy_weights(policy.model)))
         tracker.finish()
@@ -103,6 +106,7 @@ def _assembled(
     base_model: Path,
     policy: Policy,
     hard: list[Question],
+    reward: TeacherReward,
     grader: Grader,
     folder: CheckpointFolder,
     tracker: Tracker,
@@ -114,7 +118,7 @@ def _assembled(
     prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
     student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
     check_context(policy, student_prompts, generation.student_max_new_tokens)
-    check_context(policy, {"teacher prompt": prompts.teacher()}, generation.teacher_max_new_tokens)
+    check_teacher_context(policy, prompts, generation)
     examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
     if workers == 1:
         trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
@@ -124,17 +128,13 @@ def _assembled(
             partial(_worker_in_own_process, config, base_model, torch.get_num_threads()), workers
         )
     pool = StudentPool(executor, examiner, folder.folder / "students", seed)
-    if config.objective.reward == "grounded":
-        reward = GroundedReward(pool, soar)
-    else:
-        reward = LearnabilityReward(examiner, soar, seed)
+    tools = Tools(students=pool, examiner=examiner, grader=grader, soar=soar, seed=seed)
     return SoarRun(
         config=soar,
-        promotes=config.objective.promotion,
         name=f"t{teacher_seed}",
         seed=seed,
         teacher=_teacher(config, base_model, grader, seed),
-        reward=reward,
+        objective=Objective(config.objective_name, config.objective, reward, tools),
         pool=pool,
         examiner=examiner,
         train=hard,
@@ -156,8 +156,14 @@ def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> 
         questions_per_dataset=config.soar.questions_per_dataset,
         total_steps=config.soar.outer_steps,
     )
-    generator = TransformersGenerator(policy, generation.batch_size)
-    return Teacher(trainer, generator, grader, prompts, config.teacher, generation, seed)
+    writer = question_writer(
+        TransformersGenerator(policy, generation.batch_size),
+        grader,
+        prompts,
+        generation,
+        max_draws_per_question=config.teacher.max_draws_per_question,
+    )
+    return Teacher(trainer, writer, seed)
 
 
 def _worker_in_own_process(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:

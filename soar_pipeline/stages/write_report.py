@@ -7,9 +7,10 @@ from pathlib import Path
 from soar_pipeline.artifact_paths import dataset_of, student_run, teacher_run
 from soar_pipeline.artifacts import ATTEMPTS, EVALUATION, QUESTIONS, STEPS, read_rows, write_text
 from soar_pipeline.reporting import page
-from soar_pipeline.reporting.csv_files import read_csv
+from soar_pipeline.reporting.long_tables import read_tables
+from soar_pipeline.reporting.paper import read_paper
 from soar_pipeline.reporting.record import AttemptCounts, attempt_counts, provenance, rule_costs
-from soar_pipeline.reporting.tables import PasskRow, SizeRow, SoarRunRow, VendiRow
+from soar_pipeline.reporting.sampled_questions import sampled_questions
 from soar_pipeline.slices import ReportSlice
 from soar_pipeline.stages.command import run_stage
 
@@ -22,6 +23,8 @@ def write_report(
     sizes_table: Path,
     vendi_table: Path,
     runs_table: Path,
+    taxonomy_table: Path,
+    paper: list[Path],
     figures: list[Path],
     captions: list[Path],
     steps: list[Path],
@@ -35,24 +38,23 @@ def write_report(
 ) -> None:
     """`figures` are the SVG files; `questions` those of the SOAR runs; `benchmarks` a folder that need not exist."""
     whole = config.config
-    tables = page.Tables(
-        passk=read_csv(passk_table, PasskRow),
-        sizes=read_csv(sizes_table, SizeRow),
-        vendi=read_csv(vendi_table, VendiRow),
-        runs=read_csv(runs_table, SoarRunRow),
-    )
+    tables = read_tables(passk_table, sizes_table, vendi_table, runs_table, taxonomy_table)
     taken = {teacher_run(path): read_rows(path, STEPS) for path in steps}
     asked = {teacher_run(path): path for path in questions}
     first_seeds = [run for run in sorted(asked) if run.teacher_seed == min(seed for *_, seed in asked)]
     samples = {
-        run: page.sampled_questions(whole, run, taken[run], read_rows(asked[run], QUESTIONS)) for run in first_seeds
+        run: sampled_questions(whole, run, taken[run], read_rows(asked[run], QUESTIONS), whole.report.sample_questions)
+        for run in first_seeds
     }
     counts = _counts(list(whole.datasets), attempts, evaluations)
-    html = page.render(whole, tables, figures, captions, samples, counts, rule_costs(benchmarks))
+    html = page.render(
+        whole, tables, read_paper(whole, paper), figures, captions, samples, counts, rule_costs(benchmarks)
+    )
     write_text(report, html)
     found = "\n".join(page.findings(whole, tables))
     write_text(finding, found + "\n")
-    inputs = [passk_table, sizes_table, vendi_table, runs_table, *steps, *questions, *attempts, *evaluations]
+    long = [passk_table, sizes_table, vendi_table, runs_table, taxonomy_table]
+    inputs = [*long, *steps, *questions, *attempts, *evaluations]
     write_text(provenance_file, json.dumps(provenance(whole, inputs), indent=2, sort_keys=True) + "\n")
     log.info("%s", report)
     print(found)

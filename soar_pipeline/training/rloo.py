@@ -16,17 +16,27 @@ from soar_pipeline.models.policy import Policy, Weights, set_weights
 
 
 def trl_settings(
-    config: RLOOConfig, *, rollouts: int, group_size: int, max_new_tokens: int, temperature: float, folder: Path
+    config: RLOOConfig,
+    *,
+    rollouts: int,
+    group_size: int,
+    max_new_tokens: int,
+    temperature: float,
+    folder: Path,
+    optimizer_steps: int = 1,
+    clip: float = 0.2,
 ) -> TRLSettings:
-    """TRL's settings for one optimizer step on `rollouts` completions in groups of `group_size`.
+    """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
-    The micro-batch size divides `rollouts`: the configuration is refused otherwise.
+    Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
+    there is one (the ratio is 1). The micro-batch size divides `rollouts`: the configuration is refused otherwise.
     """
     micro_batch = min(config.micro_batch_size or rollouts, rollouts)
     return TRLSettings(
         output_dir=str(folder),
         per_device_train_batch_size=micro_batch,
         gradient_accumulation_steps=rollouts // micro_batch,
+        steps_per_generation=optimizer_steps * (rollouts // micro_batch),
         num_generations=group_size,
         max_completion_length=max_new_tokens,
         temperature=temperature,
@@ -35,6 +45,7 @@ def trl_settings(
         adam_epsilon=config.adam_epsilon,
         max_grad_norm=config.max_grad_norm,
         beta=config.kl_coefficient,
+        epsilon=clip,
         gradient_checkpointing=config.gradient_checkpointing,
         # The order of questions is a file (a schedule), never a sampler's.
         shuffle_dataset=False,
@@ -52,11 +63,12 @@ def trl_settings(
 Moments = dict[str, torch.Tensor]
 
 
-def learning_rate_factor(step: int, total: int, warmup: int) -> float:
-    """Linear warm-up, then cosine decay towards 0 (Table 3); `step` counts from 1, so no step has rate 0."""
+def learning_rate_factor(step: int, total: int, warmup: int, final: float = 0.0) -> float:
+    """Linear warm-up, then cosine decay towards `final` (Table 3: 0); `step` counts from 1, so no step has rate 0."""
     if step <= warmup:
         return step / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
+    done = min(1.0, (step - 1 - warmup) / max(1, total - warmup))
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class ResettableTrainer(RLOOTrainer):
@@ -65,6 +77,9 @@ class ResettableTrainer(RLOOTrainer):
     A training may be one segment of a longer one: the learning rate follows `first_step` and `total_steps`, and
     AdamW's moments are handed over.
     """
+
+    # Where the learning rate ends, as a share of its peak.
+    final_learning_rate = 0.0
 
     def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, data: Dataset):
         self.warmup_steps = settings.warmup_steps
@@ -117,7 +132,9 @@ class ResettableTrainer(RLOOTrainer):
         """The schedule of the whole training, from this segment's first step on."""
         self.lr_scheduler = LambdaLR(
             optimizer or self.optimizer,
-            lambda done: learning_rate_factor(self.first_step + done + 1, self.total_steps, self.warmup_steps),
+            lambda done: learning_rate_factor(
+                self.first_step + done + 1, self.total_steps, self.warmup_steps, self.final_learning_rate
+            ),
         )
         self._created_lr_scheduler = True
         return self.lr_scheduler

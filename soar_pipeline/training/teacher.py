@@ -5,12 +5,15 @@ n(g-1)/(gn-1) times the advantage over the g datasets (spec section 5), so rewar
 """
 
 import tempfile
+from itertools import chain
 from pathlib import Path
 
+import torch
 from datasets import Dataset
+from trl.trainer.utils import pad
 
 from soar_pipeline.config import GenerationConfig, TeacherConfig
-from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.generator import Rollout
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights, copy_weights, set_weights
 from soar_pipeline.seeds import derive
 from soar_pipeline.training.rloo import Moments, ResettableTrainer, trl_settings
@@ -50,12 +53,13 @@ class TeacherTrainer:
             folder=Path(tempfile.gettempdir()),
         )
         data = Dataset.from_list([{"prompt": prompts.teacher()}])
-        self.trainer = _DrawnTrainer(policy, self._rewards, settings, data)
+        kind = _MultiTurnTrainer if prompts.two_turns else _DrawnTrainer
+        self.trainer = kind(policy, self._rewards, settings, data)
 
-    def update(self, step: int, completions: list[Completion], rewards: list[float], seed: int) -> float | None:
-        """One RLOO step on g·n completions, each with its dataset's reward; returns the KL to the first teacher."""
+    def update(self, step: int, rollouts: list[Rollout], rewards: list[float], seed: int) -> float | None:
+        """One RLOO step on g·n rollouts, each with its dataset's reward; returns the KL to the first teacher."""
         self.rewards = rewards
-        self.trainer.drawn = [list(completion.token_ids) for completion in completions]
+        self.trainer.rollouts = rollouts
         self.trainer.reset(
             reference=self.start,
             seed=derive(seed, "teacher update", step),
@@ -81,9 +85,55 @@ class TeacherTrainer:
 
 
 class _DrawnTrainer(ResettableTrainer):
-    """A trainer whose completions were drawn beforehand, by rejection sampling."""
+    """A trainer whose rollouts were drawn beforehand."""
 
-    drawn: list[list[int]]
+    rollouts: list[Rollout]
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields):
-        return self.drawn
+        return [list(chain.from_iterable(turn.completion.token_ids for turn in turns)) for turns in self.rollouts]
+
+
+class _MultiTurnTrainer(_DrawnTrainer):
+    """The log-probability of a rollout is the sum over its turns, each after its own prompt (spec section 3).
+
+    To TRL the turns of a rollout are one completion, so that KL, ratio and loss sum over all their tokens. It only
+    learns the tokens' log-probabilities from here: no prompt is trained on, and no turn sees another but through its
+    prompt.
+    """
+
+    def _generate_and_score_completions(self, inputs):
+        rows = torch.arange(len(self.rollouts))
+        self.rows = rows.tolist()
+        # TRL shuffles and splits the batch: each part says which rollouts it holds.
+        return super()._generate_and_score_completions(inputs) | {"rows": rows}
+
+    def _compute_loss(self, model, inputs):
+        self.rows = inputs["rows"].tolist()
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, model, input_ids, attention_mask, logits_to_keep, *args, **options):
+        """As TRL's, shape (rollouts, tokens), for the rollouts `self.rows`."""
+        turns = list(chain.from_iterable(self.rollouts[row] for row in self.rows))
+        prompts = [torch.tensor(self._tokenizer(turn.prompt)["input_ids"]) for turn in turns]
+        completions = [torch.tensor(turn.completion.token_ids) for turn in turns]
+        ids = [self._padded(prompts, "left"), self._padded(completions, "right")]
+        masks = [
+            self._padded([torch.ones_like(row) for row in rows], side, 0)
+            for rows, side in ((prompts, "left"), (completions, "right"))
+        ]
+        logps, entropies, aux_loss = super()._get_per_token_logps_and_entropies(
+            model, torch.cat(ids, dim=1), torch.cat(masks, dim=1), ids[1].shape[1], *args, **options
+        )
+        # Row by row, the tokens of all turns are those of all rollouts in the same order.
+        wanted = attention_mask[:, -logits_to_keep:].bool()
+
+        def by_rollout(values):
+            joined = values.new_zeros(wanted.shape)
+            joined[wanted] = values[masks[1].bool()]
+            return joined
+
+        return by_rollout(logps), None if entropies is None else by_rollout(entropies), aux_loss
+
+    def _padded(self, rows, side, value=None):
+        value = self._tokenizer.pad_token_id if value is None else value
+        return pad(rows, padding_value=value, padding_side=side).to(self.accelerator.device)

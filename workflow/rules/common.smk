@@ -3,27 +3,11 @@
 import re
 
 from soar_pipeline import slices
+from soar_pipeline.reporting.selection import READS, Selection
+from soar_pipeline.reporting.table_names import TITLES, table_names
 
-PAPER_TABLES = (
-    "table1_vendi",
-    "table2_datasets",
-    "table3_hyperparameters",
-    "table4_math",
-    "table5_harp",
-    "table6_olympiadbench",
-    "table7_taxonomy",
-    "table8_multi_turn",
-    "table9_llama31_8b",
-)
-TABLES = ("passk", "sizes", "vendi", "runs")
-FIGURES = (
-    "learning_curves",
-    "improvement",
-    "teacher_reward",
-    "baseline_accuracy",
-    "question_difficulty",
-    "diversity",
-)
+PAPER_TABLES = tuple(TITLES)
+LONG_TABLES = ("passk", "sizes", "vendi", "runs", "taxonomy")
 
 
 def validated(values):
@@ -75,11 +59,11 @@ def arms_with(*policies):
 
 
 def question_arms(*sources):
-    """Arms whose extra questions come from one of the sources."""
+    """Arms whose extra questions come from one of the sources (none named: from any)."""
     return [
         name
         for name, arm in CONFIG.arms.items()
-        if arm.questions and arm.questions.source in sources
+        if arm.questions and (not sources or arm.questions.source in sources)
     ]
 
 
@@ -102,11 +86,11 @@ def for_soar_runs(pattern):
     ]
 
 
-def for_question_sets(pattern, arms=None):
-    """One path per question set of the arms (none named: all that have questions)."""
+def for_question_sets(pattern, arms):
+    """One path per question set of the arms."""
     return [
         path
-        for arm in arms or [name for name, arm in CONFIG.arms.items() if arm.questions]
+        for arm in arms
         for path in expand(
             pattern,
             dataset=CONFIG.datasets_of(arm),
@@ -184,11 +168,65 @@ def judged_of(wildcards, folder):
     return f"<run>/{wildcards.dataset}/{folder}/{arm}/t{wildcards.teacher_seed}.parquet"
 
 
+def judging_model(wildcards):
+    """The model folder of a local judge; nothing for the others."""
+    judge = CONFIG.taxonomy.judge
+    local = judge is not None and judge.kind == "local"
+    return f"<run>/models/{judge.model}" if local else []
+
+
 def questions_of(wildcards):
     """The extra questions of a fresh student, if its arm has any."""
     if CONFIG.arms[wildcards.arm].questions is None:
         return []
     return f"<run>/{wildcards.dataset}/questions/{wildcards.arm}/t{wildcards.teacher_seed}.parquet"
+
+
+def figure_reads(what, files):
+    """An input function: the files for figures whose kind reads `what`, of what the figure shows; else none."""
+
+    def chosen(wildcards):
+        shown = Selection(CONFIG, wildcards.figure)
+        return files(shown) if what in READS[shown.figure.kind] else []
+
+    return chosen
+
+
+def curves_of(shown):
+    """The learning curves of a figure's arms; those that report SeRL share its curves."""
+    arms = [
+        name
+        for name, arm in shown.trained_arms.items()
+        if arm.policy == "fresh_student"
+    ]
+    paths = for_students(
+        "<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/curve.parquet",
+        arms,
+    )
+    for name, arm in shown.trained_arms.items():
+        if arm.policy == "serl":
+            paths += expand(
+                "<run>/{dataset}/serl/s{student_seed}/curve.parquet",
+                dataset=CONFIG.datasets_of(name),
+                student_seed=CONFIG.student_seeds(name),
+            )
+    wanted = tuple(f"<run>/{dataset}/" for dataset in shown.datasets)
+    return [path for path in dict.fromkeys(paths) if path.startswith(wanted)]
+
+
+def soar_files_of(name):
+    """A file of every SOAR run that a figure shows."""
+    return lambda shown: [
+        f"<run>/{dataset}/soar/{objective}/t{seed}/{name}"
+        for dataset, objective, seed in shown.soar_runs
+    ]
+
+
+def caption_of(figure):
+    """What a figure shows, as text: its heading, and what its kind is."""
+    settings = CONFIG.figures[figure]
+    text = Path(shipped(f"workflow/report/{settings.kind}.rst")).read_text().strip()
+    return f"{settings.title}. {text}" if settings.title else text
 
 
 def beside(name, of):

@@ -1,7 +1,8 @@
 rule measure_diversity:
     input:
         questions=for_question_sets(
-            "<run>/{dataset}/questions/{arm}/t{teacher_seed}.parquet"
+            "<run>/{dataset}/questions/{arm}/t{teacher_seed}.parquet",
+            arms=question_arms(),
         ),
     output:
         diversity="<run>/diversity.parquet",

@@ -4,8 +4,12 @@ rule write_report:
         sizes_table="<run>/tables/sizes.csv",
         vendi_table="<run>/tables/vendi.csv",
         runs_table="<run>/tables/runs.csv",
-        figures=expand("<run>/figures/{name}.svg", name=FIGURES),
-        captions=[shipped(f"workflow/report/{name}.rst") for name in FIGURES + TABLES],
+        taxonomy_table="<run>/tables/taxonomy.csv",
+        paper=[shipped(f"resources/paper/{name}.csv") for name in PAPER_TABLES],
+        figures=expand("<run>/figures/{name}.svg", name=CONFIG.figures),
+        captions=[
+            shipped(f"workflow/report/{name}.rst") for name in (*READS, *LONG_TABLES)
+        ],
         steps=for_soar_runs(
             "<run>/{dataset}/soar/{objective}/t{teacher_seed}/steps.parquet"
         ),
@@ -40,6 +44,7 @@ rule write_report:
         "python -m soar_pipeline.stages.write_report --config {params.slice:q} --log {log:q}"
         " --passk-table {input.passk_table:q} --sizes-table {input.sizes_table:q}"
         " --vendi-table {input.vendi_table:q} --runs-table {input.runs_table:q}"
+        " --taxonomy-table {input.taxonomy_table:q} --paper {input.paper:q}"
         " --figures {input.figures:q} --captions {input.captions:q}"
         " --steps {input.steps:q} --questions {input.questions:q}"
         " --attempts {input.attempts:q} --evaluations {input.evaluations:q}"

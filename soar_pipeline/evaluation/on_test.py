@@ -1,0 +1,48 @@
+"""Attempts on test in the course of a training, kept on disk until the training is finished (spec section 6)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from soar_pipeline.artifacts import EVALUATION, Provenance, read_parquet, table, write_parquet
+from soar_pipeline.config import PASS_AT_K
+from soar_pipeline.evaluation.passk import mean_pass_at_k
+from soar_pipeline.generation.attempts import AttemptDrawer, Problem
+from soar_pipeline.seeds import derive
+
+
+@dataclass(frozen=True)
+class AttemptsOnTest:
+    """Draws `samples` attempts at every problem by the policy as it is now; `folder` outlives a killed training."""
+
+    drawer: AttemptDrawer
+    problems: list[Problem]
+    samples: int
+    folder: Path
+    seed: int
+
+    def draw(self, step: int) -> dict[str, float]:
+        """Attempts after a training step; returns the curve's pass@k columns."""
+        drawn = [
+            {"step": step, **row}
+            for row in self.drawer.draw(self.problems, samples=self.samples, seed=derive(self.seed, "test", step))
+        ]
+        write_parquet(self._part(step), table(drawn, EVALUATION), Provenance("test attempts", {}))
+        ks = tuple(k for k in PASS_AT_K if k <= self.samples)
+        return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
+
+    def kept(self, curve: list[dict[str, Any]]) -> pa.Table:
+        """The attempts of all evaluated steps of a finished curve: EVALUATION rows."""
+        evaluated = [row["step"] for row in curve if row.get("pass_at_1") is not None]
+        return pa.concat_tables([read_parquet(self._part(step), EVALUATION) for step in evaluated])
+
+    def _part(self, step: int) -> Path:
+        return self.folder / f"test-{step:06d}.parquet"
+
+
+def remove_parts(folder: Path) -> None:
+    """Drop what `AttemptsOnTest` keeps in a folder, once it stands elsewhere."""
+    for part in folder.glob("test-*.parquet"):
+        part.unlink()

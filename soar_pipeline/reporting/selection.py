@@ -1,0 +1,101 @@
+"""What a configured figure shows: its data sets, arms, objectives and k, and the files that it is drawn from."""
+
+from dataclasses import dataclass
+
+from soar_pipeline.config import ArmConfig, Config, FigureConfig
+
+# What each kind of figure reads: a long table, curves of fresh students, or steps and questions of SOAR runs.
+READS = {
+    "learning_curves": ("curves", "passk"),
+    "seed_curves": ("curves",),
+    "improvement": ("passk",),
+    "bars": ("passk",),
+    "sweep": ("passk",),
+    "teacher_reward": ("steps",),
+    "baseline_accuracy": ("steps",),
+    "question_difficulty": ("questions",),
+    "question_evolution": ("steps", "questions"),
+    "diversity": ("steps", "vendi"),
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The figure called `name`; what its configuration leaves open is chosen from what the run has."""
+
+    config: Config
+    name: str
+
+    @property
+    def figure(self) -> FigureConfig:
+        return self.config.figures[self.name]
+
+    @property
+    def about_students(self) -> bool:
+        """Whether it shows arms; the others show SOAR runs."""
+        return bool({"curves", "passk"} & set(READS[self.figure.kind]))
+
+    @property
+    def datasets(self) -> list[str]:
+        """As named, else those that have anything to show, else all."""
+        if self.figure.datasets is not None:
+            return list(self.figure.datasets)
+        if self.about_students or self.figure.kind == "diversity":
+            found = [name for name in self.config.datasets if self._chosen_on(name)]
+        else:
+            found = list(dict.fromkeys(run[0] for run in self.config.soar_runs() if self._wanted(run[1])))
+        return found or list(self.config.datasets)
+
+    @property
+    def arms(self) -> dict[str, ArmConfig]:
+        """Of all its data sets, in the order of the legend."""
+        on_any = {name for dataset in self.datasets for name in self._chosen_on(dataset)}
+        wanted = self.config.arms if self.figure.arms is None else self.figure.arms
+        return {name: self.config.arms[name] for name in wanted if name in on_any}
+
+    def arms_on(self, dataset: str) -> dict[str, ArmConfig]:
+        """In the order of the legend."""
+        on = self._chosen_on(dataset)
+        return {name: arm for name, arm in self.arms.items() if name in on}
+
+    @property
+    def objectives(self) -> list[str]:
+        """As named, else those that its data sets have SOAR runs of, else all."""
+        if self.figure.objectives is not None:
+            return list(self.figure.objectives)
+        found = {objective for dataset, objective, _ in self.config.soar_runs() if dataset in self.datasets}
+        return [name for name in self.config.objectives if name in found] or list(self.config.objectives)
+
+    @property
+    def soar_runs(self) -> list[tuple[str, str, int]]:
+        return [run for run in self.config.soar_runs() if run[0] in self.datasets and run[1] in self.objectives]
+
+    @property
+    def ks(self) -> list[int]:
+        ks = self.config.pass_at_k
+        if self.figure.k is not None:
+            return list(self.figure.k)
+        if self.figure.kind == "improvement":
+            return list(ks)
+        return sorted({ks[0], ks[-1]}) if self.figure.kind == "learning_curves" else [ks[-1]]
+
+    @property
+    def trained_arms(self) -> dict[str, ArmConfig]:
+        """The arms that have learning curves; per-seed curves stand against those of the baseline arm."""
+        arms = self.arms
+        if self.figure.kind == "seed_curves":
+            baseline = self.config.report.baseline_arm
+            arms = {baseline: self.config.arms[baseline], **arms}
+        return {name: arm for name, arm in arms.items() if arm.policy in ("fresh_student", "serl")}
+
+    def _chosen_on(self, dataset: str) -> list[str]:
+        figure, found = self.figure, self.config.arms_on(dataset)
+        chosen = [name for name in found if figure.arms is None or name in figure.arms]
+        if figure.kind == "diversity":
+            return [name for name in chosen if found[name].questions is not None]
+        if figure.against is not None:
+            return [name for name in chosen if self.config.has_swept(name, figure.against)]
+        return chosen
+
+    def _wanted(self, objective: str) -> bool:
+        return self.figure.objectives is None or objective in self.figure.objectives
