@@ -234,10 +234,7 @@ def test_a_config_of_another_shape_asks_for_parameters(tmp_path: Path, project: 
 
 SMALL = {
     "models": {"base": {"source": "folder", "path": SHUFFLES, "dtype": "float32"}},
-    "prompts": {
-        "student": "resources/prompts/embedded_student.txt",
-        "teacher": "resources/prompts/embedded_teacher.txt",
-    },
+    "prompts": {role: f"resources/prompts/embedded_{role}.txt" for role in ("student", "teacher")},
     "datasets": {"shuffles": {"adapter": "digit_shuffles", "difficulties": [7], "size": 40}},
     "filter": {"rounds": [2], "keep_all": True},
     "generation": {"batch_size": 16, "student_max_new_tokens": 10, "teacher_max_new_tokens": 20},
@@ -253,13 +250,12 @@ SMALL = {
         "ps": {"label": "PS", "policy": "promoted_student", "objective": "grounded"},
         "intrinsic_t": {"label": "I", "questions": {"source": "teacher", "objective": "intrinsic", "size": 8}},
     },
-    "soar_learnability": None,
     "fresh_student": {"steps": 25, "evaluate_every": 10, "synthetic_steps": 5},
     "evaluation": {"samples": 4, "test_limit": 16},
     "seeds": {"teacher": 1, "student": 2},
     "report": {"baseline_arm": "hard_only", "headline_arms": ["pq", "ps"]},
 }  # fmt: skip
-del SMALL["soar_learnability"]
+GROUNDED_ARMS = {name: SMALL["arms"][name] for name in ("hard_only", "pq", "ps")}
 
 
 def small(project: Path, *, given: dict | None = None, figures: dict | None = None, **changes: Any) -> Machine:
@@ -291,7 +287,7 @@ def test_the_filter_of_the_small_config(project: Path):
 
 
 def test_the_soar_run_of_the_small_config(project: Path):
-    result = estimate(small(project, arms={name: SMALL["arms"][name] for name in ("hard_only", "pq", "ps")}))
+    result = estimate(small(project, arms=GROUNDED_ARMS))
     row = stage(result, "train_soar")
     # One promotion, half-way: 3 outer steps of 3 inner steps, 3 of 5; four students each time.
     inner = 3 * 4 * 3 + 3 * 4 * 5
@@ -311,18 +307,18 @@ def test_the_soar_run_of_the_small_config(project: Path):
 def test_the_learnability_run_trains_no_student(project: Path):
     machine = small(project)
     row = stage(estimate(machine), "train_soar")
-    alone = stage(
-        estimate(small(project, arms={name: SMALL["arms"][name] for name in ("hard_only", "pq", "ps")})), "train_soar"
-    )
+    alone = stage(estimate(small(project, arms=GROUNDED_ARMS)), "train_soar")
     # 8 questions, 32 samples each; 9 draws; and the base model's greedy accuracy on 20 problems.
     assert row.generated - alone.generated == pytest.approx(6 * (8 * 32 * 10 + 9 * 20) + 20 * 10)
     assert row.students == alone.students
 
 
 def test_worker_processes_train_students_at_once(project: Path):
-    arms = {name: SMALL["arms"][name] for name in ("hard_only", "pq", "ps")}
     alone, together = (
-        stage(estimate(small(project, arms=arms, resources={"train_soar": {"threads": 2, "workers": n}})), "train_soar")
+        stage(
+            estimate(small(project, arms=GROUNDED_ARMS, resources={"train_soar": {"threads": 2, "workers": n}})),
+            "train_soar",
+        )
         for n in (1, 2)
     )
     # Four students in two waves: half of their (96 steps + 24 exams) batches of ten seconds.
@@ -424,10 +420,8 @@ def test_the_paper_config_does_the_work_of_the_paper(capsys, project: Path):
 
 
 def test_the_reset_saves_a_start_per_student(project: Path):
-    machine = small(
-        project, figures={"job_start_seconds": 100.0}, arms={n: SMALL["arms"][n] for n in ("hard_only", "pq", "ps")}
-    )
-    [reset] = [saving for saving in savings(machine, estimate(machine)) if "resets" in saving.decision]
+    machine = small(project, figures={"job_start_seconds": 100.0}, arms=GROUNDED_ARMS)
+    [reset] = [saving for saving in savings(machine, estimate(machine)) if "reset" in saving.decision]
     seconds = stage(estimate(machine), "train_soar").wall_hours * 3600
     assert reset.factor == pytest.approx((seconds + 24 * 100) / seconds)
     assert comparisons(machine, estimate(machine)) == []
@@ -492,20 +486,9 @@ def test_it_is_quick_and_needs_no_torch(project: Path):
 
 def test_the_benchmark_measures_what_the_command_reads(tmp_path: Path, capsys, project: Path):
     output, smoke = tmp_path / "throughput.yaml", project / "config" / "smoke.yaml"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "benchmarks/throughput.py",
-            "--configfile",
-            smoke,
-            "--batches",
-            "1",
-            "--output",
-            output,
-            "--cpu-time",
-        ],
-        cwd=project, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "benchmarks/throughput.py", "--configfile", smoke, "--output", output]
+    options = ["--batches", "1", "--cpu-time"]
+    done = subprocess.run([*command, *options], cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
     code, out, err = run_cost(capsys, "--configfile", smoke, "--throughput", output, "--json")

@@ -133,7 +133,7 @@ def savings(machine: Machine, estimate: Estimate) -> list[Saving]:
         )
         found.append(
             Saving(
-                "arms of one objective share its SOAR runs",
+                "arms of one objective share its SOAR runs, as the paper's may",
                 "SOAR runs",
                 asked / len(runs),
                 "sum over arms of their teacher seeds / SOAR runs",
@@ -151,7 +151,7 @@ def _reset(machine: Machine, estimate: Estimate, dataset: str, objective: str) -
     start = machine.speed(machine.config.datasets[dataset].model, "train_soar").job_start
     waves = students / machine.parallel_students
     return Saving(
-        "a worker resets its trainer for the next student instead of building one",
+        "a worker is reset for the next student, where a job per student would start anew",
         f"time of a SOAR run, {dataset}/{objective}",
         (seconds + waves * start) / seconds,
         "(run + students / parallel students * start of a process) / run",
