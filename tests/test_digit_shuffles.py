@@ -24,7 +24,7 @@ def pool(size: int, difficulties: tuple[int, ...] = (1, 7, 12), world_seed: int 
     dataset = DatasetConfig(
         adapter="digit_shuffles", size=size, difficulties=difficulties, world_seed=world_seed, **filters
     )
-    return load_problems("shuffles", dataset)
+    return load_problems("shuffles", dataset).problems
 
 
 def reference_answer(question: str) -> str:
