@@ -13,7 +13,8 @@ from soar_pipeline.cost.jobs import job_counts
 def folder(tmp_path: Path) -> Path:
     """A working directory with stand-ins for the data and the model that a dry run only looks for."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "math_test.jsonl").touch()
+    for name in ("math_test.jsonl", "math_train.jsonl", "HARP.jsonl.zip", "OE_TO_maths_en_COMP.parquet"):
+        (tmp_path / "data" / name).touch()
     (tmp_path / "resources" / "models" / "digit-shuffles").mkdir(parents=True)
     return tmp_path
 

@@ -100,8 +100,8 @@ def _notes(machine: Machine) -> str:
     ]
     if machine.engine == "vllm":
         lines.append("The pipeline generates with transformers today: the figures for vllm are a prospect.")
-    if any(arm.policy == "serl" for arm in machine.config.arms.values()):
-        lines.append("Not estimated: the training of the SeRL baseline.")
+    if any(objective.reward_file for objective in machine.config.objectives.values()):
+        lines.append("A reward of your own is taken to train students, as the grounded one does.")
     lines.append("Not estimated: embedding the questions for the Vendi score, and a judge's replies.")
     return "\n".join(lines)
 
