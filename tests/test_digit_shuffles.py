@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 
@@ -24,7 +25,7 @@ def pool(size: int, difficulties: tuple[int, ...] = (1, 7, 12), world_seed: int 
     dataset = DatasetConfig(
         adapter="digit_shuffles", size=size, difficulties=difficulties, world_seed=world_seed, **filters
     )
-    return load_problems("shuffles", dataset).problems
+    return [asdict(problem) for problem in load_problems("shuffles", dataset).problems]
 
 
 def reference_answer(question: str) -> str:
