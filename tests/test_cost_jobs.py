@@ -52,6 +52,6 @@ def test_shared_stages_pools_transfer_and_own_seeds_are_counted_as_snakemake_doe
     planned = planned_jobs(folder, "--configfile", config)
 
     assert job_counts(load(config)) == planned
-    # Two models; three data sets and the one pool that an arm asks for; three shards each.
-    assert (planned["prepare_base_model"], planned["load_problems"]) == (2, 4)
-    assert planned["sample_attempts"] == 9
+    # Two models; four data sets, two of the smallest run's own, and the two pools that arms ask for; three shards each.
+    assert (planned["prepare_base_model"], planned["load_problems"]) == (2, 6)
+    assert planned["sample_attempts"] == 12

@@ -102,7 +102,6 @@ def test_pool_cycles_over_difficulties_with_stable_ids():
     assert Counter(problem["level"] for problem in problems) == {"d1": 11, "d7": 10, "d12": 10}
     assert problems[17]["problem_id"] == "shuffle-00017"
     assert {problem["subject"] for problem in problems} == {"digit shuffles"}
-    assert {problem["dataset"] for problem in problems} == {"shuffles"}
 
 
 def test_larger_pool_begins_with_the_smaller_one():
