@@ -105,8 +105,8 @@ def _number_of_problems(name: str, pool: PoolConfig, project: Path, stated: int 
         return _rows(pool.model_copy(update={"path": path}))
     if stated is None and pool.limit is None:
         raise ConfigError(
-            f"datasets.{name}: {pool.path or pool.hub} is not on this machine, so its problems cannot be counted; "
-            f"put it there, set datasets.{name}.limit or .rows, or name a paper_table whose pool size is known"
+            f"datasets.{name}: {pool.path or pool.hub} is not on this machine, so its problems cannot be counted; put "
+            f"it there, set datasets.{name}.limit or .rows, or name a paper_table whose pool size is known"
         )
     return min(filter(None, (stated, pool.limit)))
 
