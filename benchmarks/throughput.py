@@ -35,7 +35,7 @@ from soar_pipeline.models.policy import Policy, PromptFormat, copy_weights, load
 from soar_pipeline.models.sources import write_base_model
 from soar_pipeline.problems.sources import load_problems
 from soar_pipeline.slices import prompt_texts
-from soar_pipeline.soar.questions import TeacherOutputError, acceptance_rate, sample_questions
+from soar_pipeline.soar.questions import SingleTurnWriter, TeacherOutputError, acceptance_rate
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 
@@ -113,8 +113,8 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
 def questions_for(config: Config, model: str) -> list[Question]:
     """Problems of the first data set that uses the model."""
     name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
-    problems = load_problems(name, config.datasets[name].pool)
-    return [Question(row["problem_id"], row["question"], row["answer"]) for row in problems]
+    problems = load_problems(name, config.datasets[name].pool).problems
+    return [Question(problem.problem_id, problem.question, problem.answer) for problem in problems]
 
 
 def drawing(
@@ -172,10 +172,8 @@ def teaching(config: Config, policy: Policy, prompts: PromptFormat, grader: Grad
     completions = RecordedCompletions(policy, config.generation.batch_size)
     acceptance = None
     try:
-        accepted = sample_questions(
-            completions, grader, prompts, config.generation, count=64, max_draws_per_question=8, seed=0
-        )
-        acceptance = acceptance_rate(accepted)
+        writer = SingleTurnWriter(completions, grader, prompts, config.generation, max_draws_per_question=8)
+        acceptance = acceptance_rate(writer.write(64, seed=0))
     except TeacherOutputError as error:
         print(f"acceptance: not measured: {str(error).splitlines()[0]}", file=sys.stderr)
     return {
@@ -269,8 +267,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("throughput.yaml"))
     options = parser.parse_args()
     config = located(load(options.configfile), str(options.configfile), PROJECT)
-    if options.model not in config.models:
-        parser.error(f"--model {options.model}: there are {sorted(config.models)}")
+    used = sorted({dataset.model for dataset in config.datasets.values()})
+    if options.model not in used:
+        parser.error(f"--model {options.model}: the data sets have {used}")
     if options.cpu_time and ON_GPU:
         parser.error("--cpu-time: a GPU's time is no CPU time")
     started = time.perf_counter()

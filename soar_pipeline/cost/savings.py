@@ -66,10 +66,10 @@ def comparisons(machine: Machine, estimate: Estimate) -> list[Comparison]:
         if arm.policy == "fresh_student"
         for dataset in config.datasets_of(name)
     ]
-    # Runs of the same size cost the same: one line, named after the first.
+    # Runs of the same size cost much the same: one line, named after the first.
     distinct: dict[Comparison, Comparison] = {}
     for entry in entries:
-        distinct.setdefault(replace(entry, run=""), entry)
+        distinct.setdefault(replace(entry, run="", gpu_hours=float(f"{entry.gpu_hours:.2g}")), entry)
     return list(distinct.values())
 
 

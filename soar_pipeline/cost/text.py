@@ -167,7 +167,7 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
         low, high = entry.cost_ratio
         left_low, left_high = entry.unexplained
         lines += [
-            f"  {entry.run}: {entry.gpu_hours:.3g} GPU-hours here, {_span(*entry.paper_gpu_hours)} in the paper: "
+            f"  {entry.run}: {_figure(entry.gpu_hours)} GPU-hours here, {_span(*entry.paper_gpu_hours)} in the paper: "
             f"{_span(low, high)} times",
             f"    work = rollouts * parameters: {_count(entry.rollouts)} / {_count(entry.paper_rollouts)} * "
             f"{entry.parameters_ratio:.3g} = {entry.work_ratio:.3g} of the paper's; for the same work "
@@ -192,7 +192,11 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}"
+    return _figure(low) if low == high else f"{_figure(low)}-{_figure(high)}"
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _count(number: float) -> str:
