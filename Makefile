@@ -16,7 +16,7 @@ PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
 # Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run smoke test lint schema install
+.PHONY: run smoke cost test lint schema install
 
 run: .venv/.installed
 	$(SNAKEMAKE)
@@ -25,6 +25,10 @@ run: .venv/.installed
 
 smoke:
 	@$(MAKE) --no-print-directory run CONFIG=config/smoke.yaml
+
+# What a run would cost, before it runs: `make cost CONFIG=config/paper.yaml ARGS='--gpus 8'` (docs/cost.md).
+cost: .venv/.installed
+	@$(BIN)/python -m soar_pipeline.cost --configfile $(CONFIG) $(ARGS)
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

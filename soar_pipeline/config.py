@@ -275,7 +275,10 @@ class SoarConfig(Section):
 
 
 class ObjectiveConfig(Section):
-    """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section."""
+    """A kind of SOAR run, by a name of your choice: the teacher's reward, and what differs from the `soar` section.
+
+    Its runs are made where an arm builds on them.
+    """
 
     reward: str = Field(
         "grounded",

@@ -84,6 +84,7 @@ def made_config(**changes: object) -> Config:
             "checkpoint": {"rule": "fixed", "step": 20},
         },
         "evaluation": {"samples": SAMPLES},
+        "serl": {"evaluate_at": [10, 20]},
         "seeds": {"teacher": 2, "student": 2},
         "diversity": {"embedder": "character_ngrams", "sample_size": 6, "draws": 5},
     }

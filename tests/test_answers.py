@@ -9,7 +9,8 @@ from soar_pipeline.problems.answers import gold, joined
 
 @pytest.fixture(scope="module")
 def grader():
-    with Grader(GradingConfig()) as grader:
+    # Time is not what is tested, and the machine may be busy.
+    with Grader(GradingConfig(timeout_seconds=60)) as grader:
         yield grader
 
 

@@ -23,6 +23,7 @@ SECTIONS = {
     "soar/<objective>/t<seed>/promotions.parquet": artifacts.PROMOTIONS.names,
     "students/<arm>/t<seed>-s<seed>/schedule.parquet": artifacts.SCHEDULE.names,
     "students/<arm>/t<seed>-s<seed>/curve.parquet": artifacts.CURVE.names,
+    "serl/s<seed>/questions.parquet": artifacts.SERL_QUESTIONS.names,
     "passk.parquet": artifacts.PASSK.names,
     "diversity.parquet": artifacts.DIVERSITY.names,
     "taxonomy/<arm>/t<seed>.parquet": artifacts.TAXONOMY.names,

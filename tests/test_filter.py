@@ -17,15 +17,15 @@ from soar_pipeline.artifacts import (
     table,
     write_parquet,
 )
-from soar_pipeline.config import ConfigError, FilterConfig, GenerationConfig, GradingConfig
+from soar_pipeline.config import ConfigError, DatasetConfig, FilterConfig, GenerationConfig, GradingConfig
 from soar_pipeline.generation.attempts import AttemptDrawer, solved
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.embedded import build_tokenizer
 from soar_pipeline.models.policy import PromptFormat
-from soar_pipeline.problems.sources import DatasetConfig, load_problems
-from soar_pipeline.slices import AttemptsSlice, HardSlice, Prompts, SamplingSlice, SplitSlice
+from soar_pipeline.slices import AttemptsSlice, HardSlice, ProblemsSlice, Prompts, SamplingSlice, SplitSlice
 from soar_pipeline.stages.filter_hard import filter_hard
+from soar_pipeline.stages.load_problems import load_problems
 from soar_pipeline.stages.sample_attempts import sample_attempts
 from soar_pipeline.stages.split_hard import split_hard
 
@@ -108,7 +108,8 @@ def test_attempts_without_a_verdict_do_not_solve_a_problem():
 @pytest.fixture
 def problems(tmp_path) -> Path:
     dataset = DatasetConfig(adapter="digit_shuffles", size=7, difficulties=(1, 8))
-    write_parquet(tmp_path / "problems.parquet", table(load_problems("shuffles", dataset), PROBLEMS), MADE)
+    slice_ = ProblemsSlice(name="shuffles", dataset=dataset, grading=GradingConfig())
+    load_problems(slice_, tmp_path / "problems.parquet")
     return tmp_path / "problems.parquet"
 
 

@@ -41,7 +41,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "passk.parquet": artifacts.PASSK,
     "diversity.parquet": artifacts.DIVERSITY,
 }
-REPORTING = {"make_tables": 1, "draw_figures": 1, "write_report": 1, "all": 1}
+REPORTING = {"make_tables": 1, "shape_tables": 1, "draw_figure": 6, "write_report": 1, "all": 1}
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from soar_pipeline.artifacts import HARD, Provenance, digest, table, write_parquet
+from soar_pipeline.artifacts import (
+    CURVE,
+    EVALUATION,
+    HARD,
+    SERL_QUESTIONS,
+    Provenance,
+    digest,
+    read_rows,
+    table,
+    write_parquet,
+)
 from soar_pipeline.config import ObjectiveConfig, load
 from soar_pipeline.located import located
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import FreshStudentSlice, ScheduleSlice, SoarSlice
+from soar_pipeline.slices import FreshStudentSlice, ScheduleSlice, SerlSlice, SoarSlice
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +149,52 @@ def test_a_killed_student_resumes_bit_identically(config, base_model, hard_probl
     run_killed_at(killed / "state" / "current", "step-000002", command(killed))
     subprocess.run(command(killed), check=True, capture_output=True)
     assert digests(killed, names) == digests(tmp_path / "whole", names)
+
+
+def serl_command(config, base_model: Path, hard_problems: Path, folder: Path) -> list[str]:
+    return stage(
+        "train_serl",
+        SerlSlice.of(config, "shuffles").model_dump_json(),
+        {
+            "base-model": base_model,
+            "train": hard_problems,
+            "test": hard_problems,
+            "student-seed": 1,
+            "report-to": "none",
+            "state": folder / "state",
+            "curve": folder / "curve.parquet",
+            "attempts": folder / "attempts.parquet",
+            "questions": folder / "questions.parquet",
+            "model": folder / "model",
+        },
+    )
+
+
+def test_a_killed_serl_run_resumes_bit_identically(config, base_model, hard_problems, tmp_path):
+    serl = config.serl.model_copy(update={"steps": 3, "evaluate_at": (1, 3)})
+    config = config.model_copy(update={"serl": serl})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(serl_command(config, base_model, hard_problems, whole), check=True, capture_output=True)
+    run_killed_at(killed / "state" / "current", "step-000001", serl_command(config, base_model, hard_problems, killed))
+    assert not (killed / "curve.parquet").exists()
+    command = serl_command(config, base_model, hard_problems, killed)
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "resuming after step" in again.stderr
+    names = ["curve.parquet", "attempts.parquet", "questions.parquet", "model"]
+    assert digests(killed, names) == digests(whole, names)
+    assert [path.name for path in (killed / "state").iterdir()] == ["lock"]
+
+    curve = read_rows(whole / "curve.parquet", CURVE)
+    assert [row["step"] for row in curve] == [1, 2, 3]
+    assert [row["pass_at_8"] is not None for row in curve] == [True, False, True]
+    # One rollout's KL is that of the base model to itself; from then on the policy has moved.
+    assert curve[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert curve[2]["kl"] != pytest.approx(0, abs=1e-5)
+    attempts = Counter(row["step"] for row in read_rows(whole / "attempts.parquet", EVALUATION))
+    assert attempts == {1: 4 * 8, 3: 4 * 8}
+    questions = read_rows(whole / "questions.parquet", SERL_QUESTIONS)
+    assert Counter(row["step"] for row in questions if row["trained"]) == {1: 4, 2: 4, 3: 4}
+    assert all(row["kept"] == (0.2 <= row["agreement"] <= 0.8) for row in questions)
+    assert all(row["kept"] for row in questions if row["trained"])
+    assert len({row["question_id"] for row in questions}) == len(questions)
+    assert digest(whole / "model") != digest(base_model)

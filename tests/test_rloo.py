@@ -14,7 +14,7 @@ from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy,
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import Prompts
 from soar_pipeline.soar.questions import TwoTurnWriter
-from soar_pipeline.training.rloo import learning_rate_factor
+from soar_pipeline.training.rloo import OnePassTrainer, learning_rate_factor
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 from soar_pipeline.training.teacher import TeacherTrainer, advantage_scale
@@ -184,3 +184,28 @@ def test_learning_rate_warms_up_linearly_and_decays_by_a_cosine():
     torch.testing.assert_close(torch.tensor(factors[:5]), torch.tensor([0.25, 0.5, 0.75, 1.0, 1.0]))
     assert factors[4:] == sorted(factors[4:], reverse=True)
     assert 0 < factors[-1] < 0.1
+
+
+def test_a_student_trained_in_one_pass_is_the_one_trained_in_two(base_model, monkeypatch):
+    """TRL's own trainer is the reference; the policy's passes that follow generation are counted."""
+    policy = load_policy(base_model, "float32")
+    base = copy_weights(policy.model)
+    schedule = constant_schedule(QUESTIONS, steps=3, batch_size=2, seed=1)
+    passes = []
+    policy.model.register_forward_pre_hook(
+        lambda _, args, options: passes.append(1) if "labels" in options else None, with_kwargs=True
+    )
+
+    def trained() -> tuple[dict[str, torch.Tensor], list[float], int]:
+        passes.clear()
+        with Grader(GradingConfig()) as grader:
+            metrics = student_trainer(policy, grader).train(schedule, 7, start=base, reference=base)
+        return copy_weights(policy.model), [step.reward for step in metrics], len(passes)
+
+    weights, rewards, one_pass = trained()
+    monkeypatch.setattr(OnePassTrainer, "fits", lambda settings: False)
+    expected, expected_rewards, two_passes = trained()
+    assert (one_pass, two_passes) == (3, 6)
+    assert rewards == expected_rewards
+    for name in weights:
+        torch.testing.assert_close(weights[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)

@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from statistics import fmean, pstdev
 
 import pytest
@@ -9,10 +10,16 @@ import torch
 from test_rloo import GradientCatcher, sequence_log_probability
 from transformers import get_cosine_with_min_lr_schedule_with_warmup
 
+from soar_pipeline.artifacts import HARD, ArtifactError, Provenance, table, write_parquet
+from soar_pipeline.baselines.serl.questions import SelfPlayError
 from soar_pipeline.baselines.serl.training import Sample, SerlTrainer, whitened_advantages
-from soar_pipeline.config import SerlConfig
+from soar_pipeline.config import ConfigError, SerlConfig, load, validate
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.located import located
 from soar_pipeline.models.policy import copy_weights, load_policy, set_weights
+from soar_pipeline.problems import digit_shuffles
+from soar_pipeline.slices import SerlSlice
+from soar_pipeline.stages.train_serl import train_serl
 
 PROMPTS = ["<student>482917aLbR<answer_here>", "<student>123456aV<answer_here>"]
 
@@ -203,3 +210,118 @@ def test_an_update_is_one_epoch_in_steps_of_the_batch_size_along_one_schedule(ba
     expected = [rate * 1e-3 for rate in (1 / 3, 2 / 3, 1)] + [1e-3 * theirs.lr_lambdas[0](step) for step in range(3, 8)]
     torch.testing.assert_close(torch.tensor(rates), torch.tensor(expected))
     assert any(not torch.equal(trainer.base[name], value) for name, value in copy_weights(policy.model).items())
+
+
+@pytest.fixture(scope="module")
+def smoke(project):
+    return located(load(project / "config" / "smoke.yaml"), "smoke.yaml", project)
+
+
+@pytest.fixture(scope="module")
+def hard_problems(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("problems") / "hard.parquet", [3, 4, 5, 6])
+
+
+def written(path, difficulties: list[int]):
+    problems = digit_shuffles.sample_distinct(random.Random(0), difficulties)
+    rows = [
+        {"problem_id": p.question, "dataset": "x", "question": p.question, "answer": p.answer, "attempts_drawn": 2}
+        for p in problems
+    ]
+    write_parquet(path, table(rows, HARD), Provenance("test", {}))
+    return path
+
+
+def train(config, base_model, train_file, folder, **changes) -> None:
+    serl = config.serl.model_copy(update=changes)
+    files = {name: folder / f"{name}.parquet" for name in ("curve", "attempts", "questions")}
+    train_serl(
+        config=SerlSlice.of(config.model_copy(update={"serl": serl}), "shuffles"),
+        base_model=base_model,
+        train=train_file,
+        test=train_file,
+        student_seed=1,
+        report_to="none",
+        state=folder / "state",
+        model=folder / "model",
+        **files,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"style": "numbered_list"}, r"serl.chat_template: true, but the tokenizer has no chat template"),
+        (
+            {"style": "numbered_list", "chat_template": False},
+            r"prompts.serl with its examples: a prompt of \d+ tokens and 120 new tokens exceed",
+        ),
+        ({"max_new_tokens": 256}, r"teacher prompt: a prompt of 1 tokens and 256 new tokens exceed"),
+        (
+            {"min_words": 4, "max_rounds": 2},
+            r"0 usable questions in 2 rounds of 8 prompts(.|\n)*Its last outputs:\n  '",
+        ),
+        (
+            {"min_agreement": 0.99, "max_agreement": 0.995, "max_rollouts": 2},
+            r"step 1: 0 of 8 questions had a majority(.|\n)*serl.max_rollouts(.|\n)*\n  \d\.\d\d '\d{6}",
+        ),
+    ],
+)
+def test_a_run_that_cannot_go_on_says_why(smoke, base_model, hard_problems, tmp_path, changes, reason):
+    with pytest.raises((ConfigError, ArtifactError), match=reason):
+        train(smoke, base_model, hard_problems, tmp_path, **changes)
+
+
+def test_nothing_to_start_from_is_refused_by_file(smoke, base_model, tmp_path):
+    with pytest.raises(ArtifactError, match=r"empty.parquet: holds no problem"):
+        train(smoke, base_model, written(tmp_path / "empty.parquet", []), tmp_path)
+
+
+def test_a_model_with_a_chat_template_is_asked_for_a_list_in_it(smoke, base_model, hard_problems, tmp_path):
+    """The whole way of the released style; what this model makes of it is no question, and the error shows it."""
+    folder = tmp_path / "with_template"
+    shutil.copytree(base_model, folder)
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}[{{ m.content }}]{% endfor %}")
+    prompt = tmp_path / "list.txt"
+    prompt.write_text("{questions}")
+    config = smoke.model_copy(update={"prompts": smoke.prompts.model_copy(update={"serl": str(prompt)})})
+    settings = {"style": "numbered_list", "examples": 3, "max_new_tokens": 40, "max_rounds": 2, "min_words": 4}
+    with pytest.raises(SelfPlayError, match="0 usable questions in 2 rounds of 8 prompts"):
+        train(config, folder, hard_problems, tmp_path, **settings)
+
+
+@pytest.mark.parametrize(
+    ("role", "text"), [("serl", "no list"), ("serl_rollout", "no question"), ("serl", "{questions} {questions}")]
+)
+def test_a_prompt_without_its_placeholder_is_refused(smoke, tmp_path, role, text):
+    file = tmp_path / "prompt.txt"
+    file.write_text(text)
+    config = smoke.model_copy(update={"prompts": smoke.prompts.model_copy(update={role: str(file)})})
+    with pytest.raises(ConfigError, match=rf"prompts.{role}: .*prompt.txt must hold {{questions?}} exactly once"):
+        SerlSlice.of(config, "shuffles")
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"evaluate_at": [50, 101]}, "`evaluate_at` must rise and end within `steps`"),
+        ({"evaluate_at": [100, 50]}, "`evaluate_at` must rise"),
+        ({"batch_size": 24}, "`batch_size` must divide"),
+        ({"min_words": 9, "max_words": 8}, "`min_words` is more"),
+        ({"min_agreement": 0.9}, "`min_agreement` is more"),
+        ({"generated_examples": 9}, "`generated_examples` is more"),
+        ({"micro_batch_size": 3}, "serl.micro_batch_size: 3 does not divide the 16 rollouts"),
+    ],
+)
+def test_impossible_settings_are_refused_by_key(values, reason):
+    whole = {
+        "datasets": {"pool": {"adapter": "plain", "path": "pool.jsonl"}},
+        "arms": {"hard_only": {"label": "Hard-Only"}, "serl": {"label": "SeRL", "policy": "serl", "step": 50}},
+        "report": {"headline_arms": []},
+    }
+    assert validate(whole, "here").serl.optimizer_steps == 16
+    with pytest.raises(ConfigError, match=reason):
+        validate(whole | {"serl": values}, "here")
+    whole["arms"]["serl"]["step"] = 60
+    with pytest.raises(ConfigError, match=r"arms.serl.step: 60 is not in serl.evaluate_at"):
+        validate(whole, "here")

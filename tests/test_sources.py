@@ -256,14 +256,14 @@ def test_size_limit_holds_whatever_the_ratio(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_damaged_archive_is_one_error_wherever_it_is_cut_or_changed(tmp_path, compression):
-    path = zipped(tmp_path / "pool.zip", {"pool.jsonl": "\n".join(map(json.dumps, plain_rows(9)))}, compression)
+    path = zipped(tmp_path / "pool.zip", {"pool.jsonl": "\n".join(map(json.dumps, plain_rows(4)))}, compression)
     whole = path.read_bytes()
-    for at in range(0, len(whole), 3):
+    for at in range(0, len(whole), 5):
         for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :]):
             path.write_bytes(damaged)
             try:
                 # Some bytes, such as the time of the file, mean nothing here.
-                assert len(load(path).problems) == 9
+                assert len(load(path).problems) == 4
             except ArtifactError as error:
                 assert str(error).startswith(str(path)) and "\n" not in str(error)
 

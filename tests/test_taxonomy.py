@@ -8,7 +8,7 @@ import pytest
 from judge_server import PROMPT, Judging, verdict
 from made_run import PAPER, made_config
 from test_config import MINIMAL
-from workflow_runs import ROOT, planned_jobs, snakemake
+from workflow_runs import ROOT, changed_config, planned_jobs, snakemake
 
 from soar_pipeline.artifact_paths import TeacherRun
 from soar_pipeline.artifacts import TAXONOMY, read_provenance, read_rows
@@ -334,6 +334,7 @@ def test_local_judge_waits_for_its_model(tmp_path):
 
 
 def test_without_a_judge_the_target_is_refused_in_one_line(tmp_path):
-    done = snakemake(tmp_path, "--dry-run", TARGET, "--configfile", SMOKE)
+    without = {"taxonomy": {}, "arms.pq_correct.questions": {"source": "base_teacher"}}
+    done = snakemake(tmp_path, "--dry-run", TARGET, "--configfile", changed_config(tmp_path, "smoke.yaml", without))
     assert done.returncode != 0
     assert "taxonomy.judge: say who judges" in done.stdout + done.stderr

@@ -115,7 +115,7 @@ VOTES = {
 
 @pytest.mark.parametrize(
     ("question", "divided"),
-    zip(VOTES, (0.4, 0.3, 0.1, 0.0, 0.0, 0.5), strict=True),
+    list(zip(VOTES, (0.4, 0.3, 0.1, 0.0, 0.0, 0.5), strict=True)),
 )
 def test_r_zero_is_largest_where_half_of_the_answers_agree_whatever_the_teachers_answer(question, divided, grader):
     other = "an altogether different one"

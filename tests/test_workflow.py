@@ -1,5 +1,6 @@
 """The workflow's plan: what would be made, from which configuration, without making it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,16 +24,18 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("config", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_config_plans_its_whole_run(config: Path, folder: Path):
     settings = load(config)
-    students = sum(
-        len(settings.datasets_of(name)) * len(settings.teacher_seeds(name)) * len(settings.student_seeds(name))
-        for name, arm in settings.arms.items()
-        if arm.policy == "fresh_student"
-    )
+    runs = {
+        name: len(settings.datasets_of(name)) * len(settings.teacher_seeds(name)) * len(settings.student_seeds(name))
+        for name in settings.arms
+    }
+    students = sum(count for name, count in runs.items() if settings.arms[name].policy == "fresh_student")
+    serl = sum(count for name, count in runs.items() if settings.arms[name].policy == "serl")
 
     jobs = planned_jobs(folder, "--configfile", config)
 
     assert jobs["train_soar"] == len(settings.soar_runs())
-    assert jobs["train_fresh_student"] == jobs["write_schedule"] == jobs["select_evaluation"] == students
+    assert jobs["train_fresh_student"] == jobs["write_schedule"] == students
+    assert jobs["select_evaluation"] == students + serl
     assert jobs["sample_attempts"] == len(settings.datasets) * settings.filter.shards
     assert jobs["write_report"] == 1
 
@@ -56,7 +59,9 @@ def test_command_line_overrides_one_key_of_a_configfile(folder: Path):
     done = snakemake(folder, "-n", "-p", "--configfile", ROOT / "config" / "smollm.yaml", "--config", override)
 
     assert done.returncode == 0
-    assert f'"path":"{data}","subjects":["Prealgebra","Algebra"]' in done.stdout + done.stderr
+    [used] = set(re.findall(r'"adapter":"math","path":"[^"]*"', done.stdout + done.stderr))
+    assert used == f'"adapter":"math","path":"{data}"'
+    assert '"subjects":["Prealgebra","Algebra"]' in done.stdout + done.stderr
 
 
 def test_command_line_overrides_one_key_of_the_embedded_world(folder: Path):

@@ -26,6 +26,10 @@ class Assumptions(Section):
     promotions: int = Field(
         3, ge=0, description="promotions per SOAR run with promotion, evenly spaced over it; the paper saw at most 4"
     )
+    serl_kept: float = Field(
+        0.5, gt=0, le=1, description="SeRL: share of its questions whose majority is neither too small nor too large"
+    )
+    serl_list: float = Field(4, gt=0, description="SeRL: usable questions of one continued list")
     solve_rate: float | None = Field(
         None,
         gt=0,

@@ -89,7 +89,7 @@ def stated_facts(config: Config, name: str, project: Path) -> dict:
 def _pool(config: Config, name: str, project: Path, assumptions: Assumptions, upper: bool) -> Pool:
     dataset, facts = config.datasets[name], stated_facts(config, name, project)
     mean, share = assumptions.solve_rate or facts["solve_rate"], assumptions.hard_share or facts["hard_share"]
-    problems = _number_of_problems(name, dataset.pool, project, facts.get("problems"))
+    problems = _number_of_problems(name, dataset.pool, project, facts.get("problems") or dataset.rows)
     return Pool(problems, SolveRates() if upper else SolveRates(mean, share), config.filter.keep_all)
 
 
@@ -105,15 +105,15 @@ def _number_of_problems(name: str, pool: PoolConfig, project: Path, stated: int 
         return _rows(pool.model_copy(update={"path": path}))
     if stated is None and pool.limit is None:
         raise ConfigError(
-            f"datasets.{name}: {pool.path} is not on this machine, so its problems cannot be counted; put it there, "
-            f"set datasets.{name}.limit, or name a paper_table whose pool size is known"
+            f"datasets.{name}: {pool.path or pool.hub} is not on this machine, so its problems cannot be counted; put "
+            f"it there, set datasets.{name}.limit or .rows, or name a paper_table whose pool size is known"
         )
     return min(filter(None, (stated, pool.limit)))
 
 
 @lru_cache(maxsize=64)
 def _rows(pool: PoolConfig) -> int:
-    return len(load_problems("pool", pool))
+    return len(load_problems("pool", pool).problems)
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ from soar_pipeline.config import FreshStudentConfig, SoarConfig, StudentConfig
 from soar_pipeline.cost.estimate import Estimate
 from soar_pipeline.cost.jobs import Job
 from soar_pipeline.cost.machine import Machine
+from soar_pipeline.cost.stages import reward_samples
 
 # Spec section 5, "cost reported", from and to: on H100 or H200, with Llama-3.2-3B-Instruct.
 PAPER_SOAR_GPU_HOURS = (1536.0, 1920.0)
@@ -65,32 +66,33 @@ def comparisons(machine: Machine, estimate: Estimate) -> list[Comparison]:
         if arm.policy == "fresh_student"
         for dataset in config.datasets_of(name)
     ]
-    # Runs of the same size cost the same: one line, named after the first.
+    # Runs of the same size cost much the same: one line, named after the first.
     distinct: dict[Comparison, Comparison] = {}
     for entry in entries:
-        distinct.setdefault(replace(entry, run=""), entry)
+        distinct.setdefault(replace(entry, run="", gpu_hours=float(f"{entry.gpu_hours:.2g}")), entry)
     return list(distinct.values())
 
 
 def _grounded_runs(machine: Machine) -> list[tuple[str, str]]:
     """Data set and objective of the SOAR runs that train students."""
-    objectives = machine.config.objectives
-    kinds = dict.fromkeys((dataset, objective) for dataset, objective, _ in machine.config.soar_runs())
-    return [kind for kind in kinds if objectives[kind[1]].reward == "grounded"]
+    config = machine.config
+    kinds = dict.fromkeys((dataset, objective) for dataset, objective, _ in config.soar_runs())
+    return [kind for kind in kinds if not reward_samples(config.objectives[kind[1]].reward, config.soar_of(*kind))]
 
 
 def _soar_comparison(machine: Machine, estimate: Estimate, dataset: str, objective: str) -> Comparison:
     config, stages = machine.config, estimate.expected
     soar, paper = config.soar_of(dataset, objective), SoarConfig()
     before = stages.steps_before_promotion(dataset, objective)
+    # The paper's cost is that of a run with promotions: as many as are assumed of ours.
+    paper_before = paper.outer_steps / (stages.assumed.values.promotions + 1)
     seconds = stages.work(Job("train_soar", dataset, objective, 1)).seconds
     return Comparison(
         run=f"SOAR run {dataset}/{objective}",
         gpu_hours=seconds / 3600 * machine.gpus_of("train_soar"),
         rollouts=_rollouts(soar, config.student, before),
         paper_gpu_hours=PAPER_SOAR_GPU_HOURS,
-        # As many of its steps before the first promotion as of ours.
-        paper_rollouts=_rollouts(paper, StudentConfig(), before / soar.outer_steps * paper.outer_steps),
+        paper_rollouts=_rollouts(paper, StudentConfig(), paper_before),
         parameters_ratio=_parameters_ratio(machine, dataset),
     )
 
@@ -133,29 +135,31 @@ def savings(machine: Machine, estimate: Estimate) -> list[Saving]:
         )
         found.append(
             Saving(
-                "arms of one objective share its SOAR runs",
+                "arms of one objective share its SOAR runs, as the paper's may",
                 "SOAR runs",
                 asked / len(runs),
                 "sum over arms of their teacher seeds / SOAR runs",
                 f"{asked} / {len(runs)}",
             )
         )
-    return found + [_reset(machine, estimate, *run) for run in _grounded_runs(machine)]
+    return found + ([_reset(machine, estimate)] if _grounded_runs(machine) else [])
 
 
-def _reset(machine: Machine, estimate: Estimate, dataset: str, objective: str) -> Saving:
+def _reset(machine: Machine, estimate: Estimate) -> Saving:
     """Without the reset, every student would be a job of its own that starts Python and loads the model."""
-    soar = machine.config.soar_of(dataset, objective)
-    seconds = estimate.expected.work(Job("train_soar", dataset, objective, 1)).seconds
-    students = soar.outer_steps * soar.datasets * soar.repeats
-    start = machine.speed(machine.config.datasets[dataset].model, "train_soar").job_start
-    waves = students / machine.parallel_students
+    config, seconds, starts = machine.config, 0.0, 0.0
+    for dataset, objective in _grounded_runs(machine):
+        soar = config.soar_of(dataset, objective)
+        runs = sum(run[:2] == (dataset, objective) for run in config.soar_runs())
+        seconds += runs * estimate.expected.work(Job("train_soar", dataset, objective, 1)).seconds
+        students = soar.outer_steps * soar.datasets * soar.repeats / machine.parallel_students
+        starts += runs * students * machine.speed(config.datasets[dataset].model, "train_soar").job_start
     return Saving(
-        "a worker resets its trainer for the next student instead of building one",
-        f"time of a SOAR run, {dataset}/{objective}",
-        (seconds + waves * start) / seconds,
-        "(run + students / parallel students * start of a process) / run",
-        f"({seconds:.0f} s + {students} / {machine.parallel_students} * {start:.0f} s) / {seconds:.0f} s",
+        "a worker is reset for the next student, where a job per student would start anew",
+        "time of the SOAR runs that train students",
+        (seconds + starts) / seconds,
+        "(runs + students / parallel students * start of a process) / runs",
+        f"({seconds / 3600:.4g} h + {starts / 3600:.4g} h) / {seconds / 3600:.4g} h",
     )
 
 

@@ -9,6 +9,7 @@ from soar_pipeline.cost.assumptions import Assumed, Length
 from soar_pipeline.cost.jobs import Job
 from soar_pipeline.cost.pools import Pool
 from soar_pipeline.cost.work import Units, Work, parquet_bytes
+from soar_pipeline.slices import fresh_student_rl
 
 # Rules whose jobs run the language model; the others read and write small files.
 MODEL_RULES = (
@@ -17,6 +18,7 @@ MODEL_RULES = (
     "train_soar",
     "sample_questions",
     "train_fresh_student",
+    "train_serl",
     "evaluate_policy",
 )
 # Sequences of a pretraining step, and tokens of each (models/embedded.py).
@@ -49,6 +51,7 @@ class Stages:
             "train_soar": self._train_soar,
             "sample_questions": self._sample_questions,
             "train_fresh_student": self._train_fresh_student,
+            "train_serl": self._train_serl,
             "evaluate_policy": self._evaluate_policy,
         }
         return arithmetic[job.rule](job) if job.rule in MODEL_RULES else Work()
@@ -87,13 +90,8 @@ class Stages:
 
     def fresh_student(self, arm: str, dataset: str) -> Work:
         """One fresh student, its evaluations on test included."""
-        units, student, fresh = (
-            self._units(dataset, "train_fresh_student"),
-            self.config.student_of(arm),
-            self.config.fresh_student_of(arm, dataset),
-        )
-        if fresh.kl_coefficient is not None and "kl_coefficient" not in self.config.arms[arm].student:
-            student = student.model_copy(update={"kl_coefficient": fresh.kl_coefficient})
+        units, fresh = self._units(dataset, "train_fresh_student"), self.config.fresh_student_of(arm, dataset)
+        student = fresh_student_rl(self.config, dataset, arm)
         segments = math.ceil(fresh.steps / fresh.evaluate_every)
         step = units.student_step(student, student.batch_size * student.group_size, self.student_length)
         completions = self._test_completions(dataset)
@@ -129,13 +127,14 @@ class Stages:
         dataset, objective = job.dataset, job.name
         units, soar = self._units(dataset, job.rule), self.config.soar_of(dataset, objective)
         rollouts = soar.datasets * soar.questions_per_dataset
-        asked = self._questions(dataset, job.rule, rollouts)
-        teacher = asked + units.teacher_step(self.config.teacher, rollouts, self.teacher_length)
+        turns = self.config.objectives[objective].turns
+        asked = self._questions(dataset, job.rule, rollouts, turns)
+        teacher = asked + units.teacher_step(self.config.teacher, turns * rollouts, self.teacher_length)
         before = self.steps_before_promotion(dataset, objective)
         work = Work(seconds=units.speed.job_start) + (teacher + units.files(CHECKPOINT_SETS)).times(soar.outer_steps)
-        if self.config.objectives[objective].reward == "learnability":
-            completions = rollouts * soar.learnability_samples
-            work += units.solutions(completions, self.base_length).times(soar.outer_steps)
+        samples = reward_samples(self.config.objectives[objective].reward, soar)
+        if samples:
+            work += units.solutions(rollouts * samples, self.base_length).times(soar.outer_steps)
         else:
             inner, after = soar.inner_steps, soar.inner_steps_after_promotion
             if self.upper:
@@ -161,13 +160,37 @@ class Stages:
 
     def _sample_questions(self, job: Job) -> Work:
         units = self._units(job.dataset, job.rule)
-        asked = self._questions(job.dataset, job.rule, self.config.arms[job.name].questions.size)
+        arm = self.config.arms[job.name]
+        turns = self.config.objectives[arm.soar_objective].turns if arm.soar_objective else 1
+        asked = self._questions(job.dataset, job.rule, arm.questions.size, turns)
         return asked + Work(seconds=units.speed.job_start, kept=parquet_bytes(0, asked.generated))
 
     def _train_fresh_student(self, job: Job) -> Work:
         if self._without_promotion(job):
             return Work(seconds=self._units(job.dataset, job.rule).speed.job_start)
         return self.fresh_student(job.name, job.dataset)
+
+    def _train_serl(self, job: Job) -> Work:
+        """Per step: questions, rollouts until enough groups are kept, one update; test now and then."""
+        units, serl, assumed = self._units(job.dataset, job.rule), self.config.serl, self.assumed.values
+        rollouts = serl.max_rollouts if self.upper else min(math.ceil(1 / assumed.serl_kept), serl.max_rollouts)
+        if serl.style == "numbered_list":
+            usable, prompt = assumed.serl_list, units.teacher_prompt + serl.examples * assumed.question_tokens
+        else:
+            usable, prompt = assumed.acceptance, units.teacher_prompt
+        most = serl.max_rounds * rollouts
+        asked = math.ceil(rollouts * serl.questions / (serl.prompts_per_round * usable))
+        rounds = most if self.upper else min(asked, most)
+        step = units.self_play_questions(serl, rounds, prompt, self.teacher_length)
+        step += units.self_play_rollout(serl, self.student_length).times(rollouts)
+        step += units.self_play_update(serl, self.student_length)
+        completions = self._test_completions(job.dataset)
+        evaluation = units.solutions(completions, self.student_length).times(len(serl.evaluate_at))
+        every = range(serl.checkpoint_every, serl.steps + 1, serl.checkpoint_every)
+        checkpoints = units.files(3).times(len({*every, *serl.evaluate_at, serl.steps}))
+        rows = parquet_bytes(completions * len(serl.evaluate_at), evaluation.generated)
+        start = Work(seconds=units.speed.job_start, students=1, kept=units.weights + rows, scratch=6 * units.weights)
+        return start + step.times(serl.steps) + evaluation + checkpoints + units.files(1)
 
     def _evaluate_policy(self, job: Job) -> Work:
         units = self._units(job.dataset, job.rule)
@@ -179,7 +202,9 @@ class Stages:
         drawn = units.solutions(completions, length)
         return start + drawn + Work(kept=parquet_bytes(completions, drawn.generated))
 
-    def _questions(self, dataset: str, rule: str, count: int) -> Work:
+    def _questions(self, dataset: str, rule: str, count: int, turns: int) -> Work:
+        if turns == 2:
+            return self._units(dataset, rule).two_turns(count, self.teacher_length)
         max_draws = self.config.teacher.max_draws_per_question
         acceptance = 1 / max_draws if self.upper else self.assumed.values.acceptance
         return self._units(dataset, rule).questions(count, acceptance, max_draws, self.teacher_length)
@@ -203,6 +228,19 @@ class Stages:
     def _test_completions(self, dataset: str) -> float:
         limit = self.config.evaluation.test_limit or math.inf
         return min(limit, self._half(dataset)) * self.config.evaluation.samples
+
+
+def reward_samples(reward: str, soar: SoarConfig) -> int:
+    """Student completions per question of a reward that trains no students; 0 of one that does.
+
+    A reward of a user's own is taken to train students, the dearer case.
+    """
+    samples = {
+        "learnability": soar.learnability_samples,
+        "absolute_zero": soar.absolute_zero_samples,
+        "r_zero": soar.r_zero_samples,
+    }
+    return samples.get(reward, 0)
 
 
 def _blocks(problems: float, size: int) -> list[tuple[float, float]]:

@@ -100,8 +100,8 @@ def _notes(machine: Machine) -> str:
     ]
     if machine.engine == "vllm":
         lines.append("The pipeline generates with transformers today: the figures for vllm are a prospect.")
-    if any(arm.policy == "serl" for arm in machine.config.arms.values()):
-        lines.append("Not estimated: the training of the SeRL baseline.")
+    if any(objective.reward_file for objective in machine.config.objectives.values()):
+        lines.append("A reward of your own is taken to train students, as the grounded one does.")
     lines.append("Not estimated: embedding the questions for the Vendi score, and a judge's replies.")
     return "\n".join(lines)
 
@@ -167,7 +167,7 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
         low, high = entry.cost_ratio
         left_low, left_high = entry.unexplained
         lines += [
-            f"  {entry.run}: {entry.gpu_hours:.3g} GPU-hours here, {_span(*entry.paper_gpu_hours)} in the paper: "
+            f"  {entry.run}: {_figure(entry.gpu_hours)} GPU-hours here, {_span(*entry.paper_gpu_hours)} in the paper: "
             f"{_span(low, high)} times",
             f"    work = rollouts * parameters: {_count(entry.rollouts)} / {_count(entry.paper_rollouts)} * "
             f"{entry.parameters_ratio:.3g} = {entry.work_ratio:.3g} of the paper's; for the same work "
@@ -192,7 +192,11 @@ def _savings(machine: Machine, estimate: Estimate) -> str:
 
 
 def _span(low: float, high: float) -> str:
-    return f"{low:.3g}" if low == high else f"{low:.3g}-{high:.3g}"
+    return _figure(low) if low == high else f"{_figure(low)}-{_figure(high)}"
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _count(number: float) -> str:

@@ -1,9 +1,10 @@
 """What the units of work cost that every stage is made of: drawing completions, RLOO steps, drawing questions."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from soar_pipeline.config import GenerationConfig, GradingConfig, RLOOConfig
+from soar_pipeline.config import GenerationConfig, GradingConfig, RLOOConfig, SerlConfig
 from soar_pipeline.cost.assumptions import Length
 from soar_pipeline.cost.speed import Engine, Speed
 
@@ -70,6 +71,12 @@ class Units:
             work += self._draw(draws, self.teacher_prompt, length, limit) + self._grade(draws)
         return work
 
+    def two_turns(self, count: int, length: Length) -> Work:
+        """Questions, then their answers, each asked for with the question in its prompt; none is refused."""
+        limit = self.generation.teacher_max_new_tokens
+        asked = self._draw(count, self.teacher_prompt, length, limit)
+        return asked + self._draw(count, self.teacher_prompt + length.tokens(limit), length, limit)
+
     def student_step(self, config: RLOOConfig, rollouts: int, length: Length) -> Work:
         """One RLOO step of a student: all its completions are drawn as one batch, graded, trained on."""
         limit = self.generation.student_max_new_tokens
@@ -78,9 +85,31 @@ class Units:
         )
 
     def teacher_step(self, config: RLOOConfig, rollouts: int, length: Length) -> Work:
-        """One RLOO step of the teacher, on completions that are drawn already."""
+        """One RLOO step of the teacher, on completions that are drawn already (each turn counts as one)."""
         limit = self.generation.teacher_max_new_tokens
         return self._update(config, rollouts, self.teacher_prompt, length, limit)
+
+    def self_play_rollout(self, config: SerlConfig, length: Length) -> Work:
+        """SeRL: answers to `questions`, all pairs of each compared, their log-probabilities and KL."""
+        completions = config.questions * config.samples
+        limit = self.generation.student_max_new_tokens
+        drawn = self._draw(completions, self.student_prompt, length, limit)
+        pairs = config.questions * math.comb(config.samples, 2)
+        padded = completions * (self.student_prompt + length.decoding_steps(limit, config.samples))
+        forwards = 1 + (config.kl_coefficient > 0)
+        return drawn + self._grade(pairs) + Work(seconds=self.speed.forward(forwards * padded))
+
+    def self_play_update(self, config: SerlConfig, length: Length) -> Work:
+        """SeRL: one epoch over the completions of a full batch of groups, whose log-probabilities are known."""
+        completions, limit = config.questions * config.samples, self.generation.student_max_new_tokens
+        padded = completions * (self.student_prompt + length.decoding_steps(limit, completions))
+        passes = self.speed.forward((1 + config.gradient_checkpointing) * padded) + self.speed.backward(padded)
+        steps = config.optimizer_steps * self.speed.optimizer_step()
+        return Work(trained=completions * length.tokens(limit), seconds=passes + steps)
+
+    def self_play_questions(self, config: SerlConfig, rounds: float, prompt: float, length: Length) -> Work:
+        """SeRL: `rounds` of prompts for questions."""
+        return self._draw(config.prompts_per_round, prompt, length, config.max_new_tokens).times(rounds)
 
     def files(self, number: float) -> Work:
         """Reading or writing so many sets of weights."""

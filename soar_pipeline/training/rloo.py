@@ -146,3 +146,40 @@ class ResettableTrainer(RLOOTrainer):
             for name, parameter in self.model.named_parameters()
             for key, value in self.optimizer.state[parameter].items()
         }
+
+
+class OnePassTrainer(ResettableTrainer):
+    """For one optimizer step per batch of rollouts, on one device in one micro-batch: one pass of the policy less.
+
+    TRL computes the log-probabilities of new rollouts without gradient, because the KL in the reward needs them, and
+    then the same ones with gradient for the loss. Here the first pass keeps its graph and the loss is taken through it.
+    """
+
+    @staticmethod
+    def fits(settings: TRLSettings) -> bool:
+        """Gradient checkpointing would be off in the kept pass; several processes reduce gradients in their own."""
+        one_batch = settings.gradient_accumulation_steps == settings.steps_per_generation == 1
+        return one_batch and settings.world_size == 1 and not settings.gradient_checkpointing
+
+    def _generate_and_score_completions(self, inputs):
+        scored = super()._generate_and_score_completions(inputs)
+        # TRL shuffles the batch: `rows` says in which order the loss wants what was kept.
+        return scored | {"rows": torch.arange(len(scored["completion_ids"]))}
+
+    def _compute_loss(self, model, inputs):
+        self.rows = inputs["rows"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, model, *args, compute_entropy=False, **options):
+        if model is self.ref_model:
+            return super()._get_per_token_logps_and_entropies(model, *args, **options)
+        if compute_entropy:  # only the loss wants it
+            logps, entropies = self.kept
+            del self.kept
+            return logps[self.rows], entropies[self.rows], None
+        with torch.enable_grad():
+            logps, entropies, _ = super()._get_per_token_logps_and_entropies(
+                model, *args, compute_entropy=True, **options
+            )
+        self.kept = logps, entropies.detach()
+        return logps.detach(), None, None

@@ -12,7 +12,7 @@ from soar_pipeline.config import GenerationConfig, StudentConfig
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights
-from soar_pipeline.training.rloo import Moments, ResettableTrainer, trl_settings
+from soar_pipeline.training.rloo import Moments, OnePassTrainer, ResettableTrainer, trl_settings
 from soar_pipeline.training.schedules import ScheduledQuestion
 
 
@@ -48,7 +48,8 @@ class StudentTrainer:
             folder=Path(tempfile.gettempdir()),
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
-        self.trainer = ResettableTrainer(policy, self._rewards, settings, placeholder)
+        kind = OnePassTrainer if OnePassTrainer.fits(settings) else ResettableTrainer
+        self.trainer = kind(policy, self._rewards, settings, placeholder)
 
     def train(
         self,
