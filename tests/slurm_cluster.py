@@ -1,5 +1,7 @@
-"""A Slurm cluster on this machine, for tests: one controller and nodes that each have a host name, an address, processes
-and a /tmp/ray of their own (Linux namespaces), and share everything else, as cluster nodes share a file system.
+"""A Slurm cluster on this machine, for tests: a controller and two nodes.
+
+Each node has a host name, an address, processes and a /tmp/ray of its own (Linux namespaces); everything else is
+shared, as cluster nodes share a file system.
 
     sudo python tests/slurm_cluster.py FOLDER      start one, say how to reach it, stop it on Ctrl-C
 """
@@ -94,6 +96,8 @@ class Cluster:
     def start(self) -> None:
         self._write_configuration()
         self._start_munge()
+        # Of a run that was killed.
+        subprocess.run(["ip", "link", "delete", BRIDGE], env=self.environment, capture_output=True, check=False)
         self.command("ip", "link", "add", BRIDGE, "type", "bridge")
         self.command("ip", "address", "add", f"{CONTROLLER}/24", "dev", BRIDGE)
         self.command("ip", "link", "set", BRIDGE, "up")

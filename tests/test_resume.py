@@ -98,6 +98,8 @@ def test_a_killed_soar_run_resumes_bit_identically(objective, config, base_model
                 "train": hard_problems,
                 "teacher-seed": 1,
                 "workers": 1,
+                "ray-nodes": 0,
+                "gpus": 0,
                 "report-to": "none",
                 "state": folder / "state",
                 **files,
