@@ -93,6 +93,10 @@ class Cluster:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout
 
+    def inside(self, node: str, *command: str) -> str:
+        """What a command prints on a node."""
+        return self.command("nsenter", f"--target={self._first_process(self.nodes[node])}", "--all", *command)
+
     def start(self) -> None:
         self._write_configuration()
         self._start_munge()

@@ -5,6 +5,7 @@ Jobs and trials pass through Ray, weights through files: the run's folder lies o
 
 import logging
 import os
+import secrets
 from collections import Counter
 from collections.abc import Callable
 
@@ -49,6 +50,8 @@ class RayActors:
             "object_store_memory": OBJECT_STORE_BYTES,
             "include_dashboard": False,
         }
+        # Who has the token can run code here. Ray would make one too, but leave it in the home folder.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
         # Actors import what this process imports, and compute with as many threads.
         inherited = {name: os.environ[name] for name in ("PYTHONPATH", "OMP_NUM_THREADS") if name in os.environ}
         ray.init(

@@ -62,12 +62,16 @@ def several_nodes(asked):
 
 
 def launcher_of(rule):
-    """What the command of the rule's shell is started with: on several nodes, srun and Ray; else nothing."""
+    """What the command of the rule's shell is started with: on several nodes, srun and Ray; else nothing.
+
+    Who has Ray's token can run code as this user: each job has a new one, and only in its environment.
+    """
     if CONFIG.resources_of(rule).ray_nodes <= 1:
         return ""
     script = shlex.quote(str(PROJECT / "workflow" / "scripts" / "over_ray.sh"))
     return (
-        "{resources.mpi} --nodes={resources.nodes} --ntasks-per-node=1 --cpus-per-task={resources.cpus_per_task}"
+        "RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex())')"
+        " {resources.mpi} --nodes={resources.nodes} --ntasks-per-node=1 --cpus-per-task={resources.cpus_per_task}"
         f" --kill-on-bad-exit=1 bash {script} {{resources.cpus_per_task}} {{resources.gpus_per_node}} "
     )
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Start Ray on every node of a Slurm step, run a command on the first, and end Ray with it. srun starts this once a node:
 #   srun --nodes=2 --ntasks-per-node=1 bash over_ray.sh CPUS GPUS COMMAND …       (CPUs and GPUs of each node)
-# The nodes must be the job's alone (sbatch --exclusive): Ray refuses a node where another Ray runs.
+# RAY_AUTH_MODE=token and a RAY_AUTH_TOKEN keep other users of the cluster out of it. The nodes must be the job's
+# alone (sbatch --exclusive): Ray refuses a node where another Ray runs.
 set -euo pipefail
 cpus=$1 gpus=$2
 shift 2
