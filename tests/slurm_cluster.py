@@ -61,7 +61,9 @@ mkdir -p {folder}/ray-{name} /tmp/ray
 mount --bind {folder}/ray-{name} /tmp/ray
 ip link set lo up
 until ip address show dev eth0 2>/dev/null | grep -q inet; do sleep 0.05; done
-exec slurmd -D -N {name}
+# As the first process of its node, this shell also reaps what daemons leave behind; slurmd would not.
+slurmd -D -N {name} &
+wait
 """
 
 
@@ -152,7 +154,7 @@ class Cluster:
         script = NODE.format(name=name, folder=self.folder)
         with (self.folder / f"{name}.log").open("w") as log:
             node = subprocess.Popen(
-                [*namespaces, "sh", "-e", "-c", script], env={"PATH": PATH}, stdout=log, stderr=log, text=True
+                [*namespaces, "bash", "-e", "-c", script], env={"PATH": PATH}, stdout=log, stderr=log, text=True
             )
         self.nodes[name] = node
         inside = ["nsenter", f"--target={self._first_process(node)}", "--net"]

@@ -36,6 +36,7 @@ CHANGES = {
     "report": {"baseline_arm": "base", "headline_arms": ["soar_ps"]},
     "taxonomy": {},
     "seeds": {"teacher": 1, "student": 1},
+    "figures": {"learning_curves": {"kind": "learning_curves"}},
 }
 TWO_NODES = {"train_soar": {"gpu": 1, "ray_nodes": 2, "workers": 2}}
 
@@ -116,10 +117,10 @@ def test_the_whole_run_is_made_with_a_soar_run_over_two_nodes(finished: Path):
         assert f"worker={node}:" in log
 
 
-def test_nodes_and_workers_change_no_result_and_rerun_nothing(
+def test_nodes_and_workers_change_no_result_and_repeat_no_training(
     finished: Path, before_soar: Path, configs: dict[str, Path]
 ):
-    assert planned_jobs(finished, "--configfile", configs["one node"]) == {}
+    assert planned_jobs(finished, SOAR / "steps.parquet", "--configfile", configs["one node"]) == {}
     done = snakemake(before_soar, SOAR / "steps.parquet", "--configfile", configs["one node"])
     assert done.returncode == 0, done.stdout + done.stderr
     assert digests(before_soar / SOAR, SOAR_OUTPUTS) == digests(finished / SOAR, SOAR_OUTPUTS)
