@@ -216,6 +216,11 @@ class StudentConfig(RLOOConfig):
     )
     reward_boxed: float = Field(10, description="reward if boxed only; without a box it is 0 [student reward]")
 
+    @property
+    def one_pass(self) -> bool:
+        """Whether a step is one micro-batch that keeps its activations: the old log-probabilities are the current."""
+        return self.micro_batch_size is None and not self.gradient_checkpointing
+
 
 class TeacherConfig(RLOOConfig):
     """The teacher's RL: RLOO over the datasets of an outer step."""

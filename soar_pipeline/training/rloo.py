@@ -149,17 +149,11 @@ class ResettableTrainer(RLOOTrainer):
 
 
 class OnePassTrainer(ResettableTrainer):
-    """For one optimizer step per batch of rollouts, on one device in one micro-batch: one pass of the policy less.
+    """For one optimizer step per batch of rollouts, in one micro-batch without checkpointing: a pass less.
 
     TRL computes the log-probabilities of new rollouts without gradient, because the KL in the reward needs them, and
     then the same ones with gradient for the loss. Here the first pass keeps its graph and the loss is taken through it.
     """
-
-    @staticmethod
-    def fits(settings: TRLSettings) -> bool:
-        """Gradient checkpointing would be off in the kept pass; several processes reduce gradients in their own."""
-        one_batch = settings.gradient_accumulation_steps == settings.steps_per_generation == 1
-        return one_batch and settings.world_size == 1 and not settings.gradient_checkpointing
 
     def _generate_and_score_completions(self, inputs):
         scored = super()._generate_and_score_completions(inputs)

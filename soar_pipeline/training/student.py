@@ -48,7 +48,7 @@ class StudentTrainer:
             folder=Path(tempfile.gettempdir()),
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
-        kind = OnePassTrainer if OnePassTrainer.fits(settings) else ResettableTrainer
+        kind = OnePassTrainer if config.one_pass else ResettableTrainer
         self.trainer = kind(policy, self._rewards, settings, placeholder)
 
     def train(
