@@ -24,7 +24,7 @@ import torch
 import yaml
 from student_step import ON_GPU, Clock, StepParts
 
-from soar_pipeline.config import Config, load
+from soar_pipeline.config import Config, PoolConfig, load
 from soar_pipeline.cost.speed import DecodingPoint, Measured
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
@@ -56,7 +56,9 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
         policy = load_policy(folder, settings.dtype)
         policy.model.name_or_path = str(folder)
         prompts = PromptFormat(prompt_texts(config), settings.chat_template, policy.tokenizer)
-        questions = questions_for(config, model)
+        # Problems of the first data set that uses the model.
+        name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
+        questions = questions_of(name, config.datasets[name].pool)
         disk = disk_bandwidth(policy, Path(workplace))
         with Grader(config.grading) as grader:
             drawn = drawing(config, policy, prompts, questions, batches, clock)
@@ -80,10 +82,8 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
     )
 
 
-def questions_for(config: Config, model: str) -> list[Question]:
-    """Problems of the first data set that uses the model."""
-    name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
-    problems = load_problems(name, config.datasets[name].pool).problems
+def questions_of(name: str, pool: PoolConfig) -> list[Question]:
+    problems = load_problems(name, pool).problems
     return [Question(problem.problem_id, problem.question, problem.answer) for problem in problems]
 
 

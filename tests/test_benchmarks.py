@@ -36,3 +36,21 @@ def test_an_unknown_shape_is_refused_with_the_known_ones(project: Path):
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert "meta-llama/Llama-3.2-3B-Instruct" in done.stderr
+
+
+def test_three_ways_to_train_a_student_are_compared(project: Path):
+    command = [sys.executable, "benchmarks/student_training.py", "--configfile", "config/smoke.yaml"]
+    done = subprocess.run(
+        [*command, "--steps", "2", "--rounds", "1"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    seconds = {line.split()[0]: float(line.split()[1]) for line in lines[:3]}
+    assert list(seconds) == ["obvious", "ours", "floor"]
+    assert float(lines[3].rpartition(" ")[2]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
+    assert float(lines[4].rpartition(" ")[2]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
