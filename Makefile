@@ -16,7 +16,7 @@ PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
 # Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run smoke cost test lint schema install
+.PHONY: run smoke cost test slurm lint schema install
 
 run: .venv/.installed
 	$(SNAKEMAKE)
@@ -32,6 +32,10 @@ cost: .venv/.installed
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest
+
+# On a real Slurm of two nodes, made for it: needs root and Slurm's programs (docs/cluster.md); skips where they are not.
+slurm: .venv/.installed-dev
+	$(BIN)/python -m pytest -m slurm
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -703,11 +703,17 @@ DEFAULT_FIGURES = (
 class ResourceConfig(Section):
     """What one job of a rule asks for, by the rule's name."""
 
-    gpu: int = Field(0, ge=0, description="devices")
-    mem_mb: int = Field(4000, ge=1, description="memory in MB")
+    gpu: int = Field(0, ge=0, description="devices, of each node")
+    mem_mb: int = Field(4000, ge=1, description="memory in MB, of each node")
     runtime: int = Field(60, ge=1, description="minutes")
-    threads: int = Field(1, ge=1, description="CPU cores")
+    threads: int = Field(1, ge=1, description="CPU cores, of each node")
     workers: int = Field(1, ge=1, description="train_soar: processes that train students, at most one per thread")
+    ray_nodes: int = Field(
+        0,
+        ge=0,
+        description="train_soar: nodes over which Ray spreads the workers, each with a GPU of its own where `gpu` "
+        "is not 0; more than one needs the Slurm executor; 0: no Ray, processes that share one machine and one GPU",
+    )
 
 
 class TrackingConfig(Section):
@@ -765,10 +771,25 @@ class Config(Section):
         for name in self.figures:
             self._check_figure(name)
         self._check_taxonomy()
+        for name in self.resources:
+            self._check_resources(name)
         _check_micro_batch(self.serl, self.serl.batch_size, "serl")
         if max(PASS_AT_K) > self.evaluation.samples and self.evaluation.samples not in PASS_AT_K:
             raise ValueError(f"evaluation.samples must be one of {PASS_AT_K} or at least {max(PASS_AT_K)}")
         return self
+
+    def _check_resources(self, rule: str) -> None:
+        asked, where = self.resources[rule], f"resources.{rule}"
+        if not asked.ray_nodes:
+            return
+        if rule != "train_soar":
+            raise ValueError(f"{where}.ray_nodes: only train_soar uses Ray")
+        room = asked.ray_nodes * (min(asked.gpu, asked.threads) if asked.gpu else asked.threads)
+        if asked.workers > room:
+            raise ValueError(
+                f"{where}.workers: {asked.workers} do not fit: each needs a thread, and a GPU where `gpu` is not 0; "
+                f"there is room for {room}"
+            )
 
     def _check_arm(self, name: str) -> None:
         arm, where = self.arms[name], f"arms.{name}"

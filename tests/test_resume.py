@@ -15,6 +15,7 @@ from soar_pipeline.artifacts import (
     EVALUATION,
     HARD,
     SERL_QUESTIONS,
+    STUDENTS,
     Provenance,
     digest,
     read_rows,
@@ -59,6 +60,9 @@ def hard_problems(tmp_path_factory) -> Path:
     return path
 
 
+SOAR_OUTPUTS = ["steps.parquet", "questions.parquet", "students.parquet", "promotions.parquet", "teacher", "student"]
+
+
 def stage(name: str, config_json: str, options: dict[str, object]) -> list[str]:
     command = [sys.executable, "-m", f"soar_pipeline.stages.{name}"]
     if config_json:
@@ -86,37 +90,55 @@ def digests(folder: Path, names: list[str]) -> dict[str, str]:
     return {name: digest(folder / name) for name in names}
 
 
+def soar_command(
+    config, objective: str, base_model: Path, hard_problems: Path, folder: Path, workers: int = 1, ray_nodes: int = 0
+) -> list[str]:
+    files = {name: folder / f"{name}.parquet" for name in ("steps", "questions", "students", "promotions")}
+    return stage(
+        "train_soar",
+        SoarSlice.of(config, "shuffles", objective).model_dump_json(),
+        {
+            "base-model": base_model,
+            "train": hard_problems,
+            "teacher-seed": 1,
+            "workers": workers,
+            "ray-nodes": ray_nodes,
+            "gpus": 0,
+            "report-to": "none",
+            "state": folder / "state",
+            **files,
+            "teacher": folder / "teacher",
+            "student": folder / "student",
+        },
+    )
+
+
 @pytest.mark.parametrize("objective", ["grounded", "two_turns"])
 def test_a_killed_soar_run_resumes_bit_identically(objective, config, base_model, hard_problems, tmp_path):
     def command(folder: Path) -> list[str]:
-        files = {name: folder / f"{name}.parquet" for name in ("steps", "questions", "students", "promotions")}
-        return stage(
-            "train_soar",
-            SoarSlice.of(config, "shuffles", objective).model_dump_json(),
-            {
-                "base-model": base_model,
-                "train": hard_problems,
-                "teacher-seed": 1,
-                "workers": 1,
-                "report-to": "none",
-                "state": folder / "state",
-                **files,
-                "teacher": folder / "teacher",
-                "student": folder / "student",
-            },
-        )
+        return soar_command(config, objective, base_model, hard_problems, folder)
 
-    names = [*(f"{name}.parquet" for name in ("steps", "questions", "students", "promotions")), "teacher", "student"]
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "killed"
     run_killed_at(killed / "state" / "current", "step-000002", command(killed))
     assert not (killed / "steps.parquet").exists()
     again = subprocess.run(command(killed), check=True, capture_output=True, text=True)
     assert "resuming after step 2" in again.stderr
-    assert digests(killed, names) == digests(tmp_path / "whole", names)
+    assert digests(killed, SOAR_OUTPUTS) == digests(tmp_path / "whole", SOAR_OUTPUTS)
     assert not list((killed / "state").glob("step-*"))
     if objective == "two_turns":
         assert digest(killed / "teacher") != digest(base_model)
+
+
+def test_ray_changes_nothing_in_a_soar_run(config, base_model, hard_problems, tmp_path):
+    one, on_ray = tmp_path / "one", tmp_path / "on ray"
+    subprocess.run(soar_command(config, "grounded", base_model, hard_problems, one), check=True, capture_output=True)
+    command = soar_command(config, "grounded", base_model, hard_problems, on_ray, workers=2, ray_nodes=1)
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "student worker on" in done.stderr
+    assert digests(on_ray, SOAR_OUTPUTS) == digests(one, SOAR_OUTPUTS)
+    # Not all the same by default: what a student writes depends on what it has learnt.
+    assert len({row["tokens"] for row in read_rows(on_ray / "students.parquet", STUDENTS)}) > 1
 
 
 def test_a_killed_student_resumes_bit_identically(config, base_model, hard_problems, tmp_path):

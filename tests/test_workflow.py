@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from workflow_runs import ROOT, SHIPPED, changed_config, planned_jobs, snakemake
 
-from soar_pipeline.config import load
+from soar_pipeline.config import ConfigError, load
 
 SMOKE = ROOT / "config" / "smoke.yaml"
 
@@ -129,6 +130,70 @@ def test_prompts_of_the_working_directory_come_first(folder: Path):
     done = snakemake(folder, "--dry-run", "--printshellcmds", "--configfile", SMOKE)
 
     assert "mine: {question}" in done.stdout + done.stderr
+
+
+SLURM_PROFILE = ROOT / "workflow" / "profiles" / "slurm"
+
+
+def test_the_slurm_profile_says_where_and_the_config_how_much(folder: Path):
+    target = "results/single_gpu/math/soar/grounded/t1/steps.parquet"
+    config = ROOT / "config" / "single_gpu.yaml"
+    done = snakemake(folder, target, "--dry-run", "--profile", SLURM_PROFILE, "--configfile", config)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    asked = dict(
+        re.findall(r"^rule (\w+):$.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.DOTALL | re.MULTILINE)
+    )
+    assert "slurm_partition=YOUR_CPU_PARTITION" in asked["load_problems"]
+    for rule in ("sample_attempts", "train_soar"):
+        assert {"slurm_partition=YOUR_GPU_PARTITION", "gpu=1", "nodes=1", "mem_mb=32000"} <= set(
+            asked[rule].split(", ")
+        )
+    assert f"{ROOT}/profiles/default" in done.stderr
+
+
+def test_the_slurm_profile_names_rules_that_exist():
+    profile = yaml.safe_load((SLURM_PROFILE / "config.yaml").read_text(encoding="utf-8"))
+    rules = {
+        name
+        for file in (ROOT / "workflow" / "rules").glob("*.smk")
+        for name in re.findall(r"^rule (\w+):", file.read_text(), re.MULTILINE)
+    }
+
+    assert set(profile["set-resources"]) <= rules
+
+
+def test_a_soar_run_over_nodes_is_one_job_that_srun_starts_ray_in(folder: Path):
+    asked = {"train_soar": {"ray_nodes": 2, "gpu": 8, "workers": 16, "threads": 32}}
+    config = changed_config(folder, "smoke.yaml", {"resources": asked})
+    target = "results/smoke/shuffles/soar/grounded/t1/steps.parquet"
+    done = snakemake(
+        folder, target, "--dry-run", "--printshellcmds", "--profile", SLURM_PROFILE, "--configfile", config
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    [resources] = re.findall(
+        r"^rule train_soar:$.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.DOTALL | re.MULTILINE
+    )
+    expected = {"nodes=2", "tasks=2", "mpi=srun", "gres=gpu:8", "gpu=0", "cpus_per_task=32", "slurm_extra=--exclusive"}
+    assert expected <= set(resources.split(", "))
+    assert (
+        "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=32 --kill-on-bad-exit=1 bash" in done.stdout + done.stderr
+    )
+    assert "--workers 16 --ray-nodes 2 --gpus 8" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("resources", "problem"),
+    [
+        ({"train_soar": {"ray_nodes": 2, "gpu": 8, "workers": 17, "threads": 32}}, "workers: 17 do not fit"),
+        ({"train_soar": {"ray_nodes": 1, "workers": 2}}, "workers: 2 do not fit"),
+        ({"train_serl": {"ray_nodes": 1}}, "only train_soar uses Ray"),
+    ],
+)
+def test_workers_without_room_on_their_nodes_are_refused(resources, problem: str, tmp_path: Path):
+    with pytest.raises(ConfigError, match=problem):
+        load(changed_config(tmp_path, "smoke.yaml", {"resources": resources}))
 
 
 def test_the_default_profile_is_loaded_wherever_the_run_lives(folder: Path):

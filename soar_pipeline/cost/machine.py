@@ -82,15 +82,19 @@ class Machine:
         """GPUs that a job of the rule holds."""
         if self.kind != "gpu" or rule not in MODEL_RULES:
             return 0
-        return max(1, self.config.resources_of(rule).gpu)
+        asked = self.config.resources_of(rule)
+        return max(1, asked.gpu * max(1, asked.ray_nodes))
 
     def threads(self, rule: str) -> int:
         return min(self.config.resources_of(rule).threads, self.cores)
 
     @property
     def parallel_students(self) -> int:
-        """Students of a SOAR run that train at once: worker processes share a GPU, and gain nothing there."""
-        return min(self.config.resources_of("train_soar").workers, self.cores) if self.kind == "cpu" else 1
+        """Students of a SOAR run that train at once: without Ray they share a GPU, and gain nothing."""
+        asked = self.config.resources_of("train_soar")
+        if self.kind == "cpu":
+            return min(asked.workers, self.cores)
+        return min(asked.workers, self.gpus) if asked.ray_nodes else 1
 
     def slots(self, rule: str) -> int:
         """Jobs of the rule that run at once."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,11 @@ class StudentJob:
     trained: Path
 
 
+def place() -> str:
+    """Where this process runs, for progress lines."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class StudentWorker:
     """Trains students one after another with one trainer, reset for each."""
 
@@ -78,10 +84,14 @@ class StudentWorker:
         )
 
 
+# Called with each trial as it is done, and with the worker that did it.
+Done = Callable[[Trial, str], None]
+
+
 class Executor(Protocol):
     """Runs student jobs and hands over each trial as it is done, in any order."""
 
-    def run(self, jobs: list[StudentJob], done: Callable[[Trial], None]) -> None: ...
+    def run(self, jobs: list[StudentJob], done: Done) -> None: ...
 
 
 class InProcess:
@@ -90,9 +100,9 @@ class InProcess:
     def __init__(self, worker: StudentWorker):
         self.worker = worker
 
-    def run(self, jobs: list[StudentJob], done: Callable[[Trial], None]) -> None:
+    def run(self, jobs: list[StudentJob], done: Done) -> None:
         for job in jobs:
-            done(self.worker.run(job))
+            done(self.worker.run(job), place())
 
 
 class WorkerProcesses:
@@ -105,7 +115,7 @@ class WorkerProcesses:
     def __init__(self, build: Callable[[], StudentWorker], workers: int, attempts: int = 3):
         self.build, self.workers, self.attempts = build, workers, attempts
 
-    def run(self, jobs: list[StudentJob], done: Callable[[Trial], None]) -> None:
+    def run(self, jobs: list[StudentJob], done: Done) -> None:
         left = {(job.dataset_index, job.repeat): job for job in jobs}
         for attempt in range(self.attempts):
             try:
@@ -116,16 +126,16 @@ class WorkerProcesses:
                 if attempt == self.attempts - 1:
                     raise
 
-    def _run_once(self, left: dict[tuple[int, int], StudentJob], done: Callable[[Trial], None]) -> None:
+    def _run_once(self, left: dict[tuple[int, int], StudentJob], done: Done) -> None:
         if not hasattr(self, "pool"):
             # Spawned, not forked: torch's threads and CUDA do not survive a fork.
             self.pool = ProcessPoolExecutor(
                 self.workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(self.build,)
             )
         for future in as_completed([self.pool.submit(_run_job, job) for job in left.values()]):
-            trial = future.result()
+            trial, worker = future.result()
             del left[trial.dataset_index, trial.repeat]
-            done(trial)
+            done(trial, worker)
 
     def close(self) -> None:
         if hasattr(self, "pool"):
@@ -148,8 +158,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _run_job(job: StudentJob) -> Trial:
-    return _worker.run(job)
+def _run_job(job: StudentJob) -> tuple[Trial, str]:
+    return _worker.run(job), place()
 
 
 class StudentPool:
@@ -200,9 +210,9 @@ class StudentPool:
         progress = Progress(f"students of outer step {outer_step}", len(jobs))
         trials: list[Trial] = []
 
-        def done(trial: Trial) -> None:
+        def done(trial: Trial, worker: str) -> None:
             trials.append(trial)
-            progress.advance(reward=trial.reward)
+            progress.advance(reward=trial.reward, worker=worker)
 
         self.executor.run(jobs, done)
         # Students that trained in this process left the policy as the last of them.

@@ -1,6 +1,7 @@
 """SOAR meta-RL: train a teacher by its student's measured progress (spec section 5)."""
 
 import atexit
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from soar_pipeline.artifacts import (
     table,
     write_parquet,
 )
+from soar_pipeline.config import ConfigError
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import (
@@ -37,7 +39,7 @@ from soar_pipeline.soar.progression import Progression, RunState
 from soar_pipeline.soar.questions import check_teacher_context, question_writer
 from soar_pipeline.soar.rewards import TeacherReward, Tools
 from soar_pipeline.soar.run import SoarRun
-from soar_pipeline.soar.students import InProcess, StudentPool, StudentWorker, WorkerProcesses
+from soar_pipeline.soar.students import Executor, InProcess, StudentPool, StudentWorker, WorkerProcesses
 from soar_pipeline.soar.teacher import Teacher
 from soar_pipeline.stages.command import run_stage
 from soar_pipeline.tracking import Tracker
@@ -53,6 +55,8 @@ def train_soar(
     train: Path,
     teacher_seed: int,
     workers: int,
+    ray_nodes: int,
+    gpus: int,
     report_to: str,
     state: Path,
     steps: Path,
@@ -64,17 +68,21 @@ def train_soar(
 ) -> None:
     """Run the meta-RL loop of one teacher seed; killed at any point, the same command continues it.
 
-    `workers` processes train the students; the result does not depend on their number.
+    `workers` processes train the students: on this machine, or, where `ray_nodes` is not 0, over the nodes of a Ray
+    cluster with `gpus` devices each, one for each worker. The result depends on none of these.
     """
     # The job's threads are shared out, so that the processes do not contend.
-    torch.set_num_threads(max(1, torch.get_num_threads() // workers))
+    threads = max(1, torch.get_num_threads() * max(1, ray_nodes) // workers)
+    torch.set_num_threads(threads)
+    build = partial(_worker_in_own_process, config, base_model, threads)
     reward = load_reward(config.objective_name, config.objective, config.reward_sha256)
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
     folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
     with folder.locked(), Grader(config.sampling.grading) as grader:
+        executor = _processes(build, workers, ray_nodes, gpus)
         tracker = Tracker(report_to, "soar", state / "tracking")
         policy = load_policy(base_model, config.sampling.dtype)
-        run = _assembled(config, base_model, policy, hard, reward, grader, folder, tracker, teacher_seed, workers)
+        run = _assembled(config, base_model, policy, hard, reward, grader, folder, tracker, teacher_seed, executor)
         checkpoint = folder.load()
         final = run.run(RunState.of(checkpoint) if checkpoint else _fresh_state(run, copy_weights(policy.model)))
         tracker.finish()
@@ -111,7 +119,7 @@ def _assembled(
     folder: CheckpointFolder,
     tracker: Tracker,
     teacher_seed: int,
-    workers: int,
+    executor: Executor | None,
 ) -> SoarRun:
     sampling, generation, soar = config.sampling, config.sampling.generation, config.soar
     seed = derive(sampling.seed, "soar", teacher_seed)
@@ -120,13 +128,9 @@ def _assembled(
     check_context(policy, student_prompts, generation.student_max_new_tokens)
     check_teacher_context(policy, prompts, generation)
     examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
-    if workers == 1:
+    if executor is None:
         trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
         executor = InProcess(StudentWorker(trainer, examiner))
-    else:
-        executor = WorkerProcesses(
-            partial(_worker_in_own_process, config, base_model, torch.get_num_threads()), workers
-        )
     pool = StudentPool(executor, examiner, folder.folder / "students", seed)
     tools = Tools(students=pool, examiner=examiner, grader=grader, soar=soar, seed=seed)
     return SoarRun(
@@ -141,6 +145,20 @@ def _assembled(
         folder=folder,
         tracker=tracker,
     )
+
+
+def _processes(build: Callable[[], StudentWorker], workers: int, ray_nodes: int, gpus: int) -> Executor | None:
+    """What trains the students beside this process; None where this process does."""
+    if ray_nodes:
+        # Ray is an extra, and takes seconds to import.
+        try:
+            from soar_pipeline.soar.ray_students import RayActors
+        except ImportError:
+            raise ConfigError("resources.train_soar.ray_nodes: Ray is not installed; pip install -e '.[ray]'") from None
+        actors = RayActors(build, workers, gpus_per_worker=1 if gpus else 0)
+        actors.connect()
+        return actors
+    return WorkerProcesses(build, workers) if workers > 1 else None
 
 
 def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> Teacher:

@@ -4,21 +4,18 @@ A checkpoint is written to a folder of its own; then the marker `current` names 
 are removed. Every seed derives from the run's seed and the step, so no random state need be kept.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
-import os
 import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soar_pipeline.artifacts import ArtifactError, write_text
+from soar_pipeline.artifacts import write_text
 from soar_pipeline.models.policy import Weights, load_weights, save_weights
+from soar_pipeline.training.lock import held
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +40,9 @@ class CheckpointFolder:
         self.identity = hashlib.sha256("\n".join(identity).encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Hold the folder; ArtifactError names the job that holds it already. The lock of a dead job is free."""
-        with (self.folder / "lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                file.seek(0)
-                raise ArtifactError(
-                    f"{self.folder}: another job is writing this run ({file.read().strip()}); wait for it or stop it"
-                ) from None
-            file.truncate(0)
-            job = os.environ.get("SLURM_JOB_ID", "none")
-            file.write(f"host {socket.gethostname()}, process {os.getpid()}, SLURM job {job}\n")
-            file.flush()
-            yield
+        return held(self.folder / "lock")
 
     def save(self, checkpoint: Checkpoint) -> None:
         name = f"step-{checkpoint.step:06d}"

@@ -1,6 +1,7 @@
 # Helpers about configuration, paths and wildcards; pure, and without rules.
 
 import re
+import shlex
 
 from soar_pipeline import slices
 from soar_pipeline.reporting.selection import READS, Selection
@@ -36,13 +37,43 @@ def slice_of(section, *names):
 def resources_of(rule):
     """What a job of the rule asks for, and what else may change without changing a result (no `params`, no rerun)."""
     asked = CONFIG.resources_of(rule)
+    several = asked.ray_nodes > 1
     return {
-        "gpu": asked.gpu,
+        "gpu": 0 if several else asked.gpu,
         "mem_mb": asked.mem_mb,
         "runtime": asked.runtime,
+        "nodes": max(1, asked.ray_nodes),
         "workers": asked.workers,
+        "ray_nodes": asked.ray_nodes,
+        "gpus_per_node": asked.gpu,
         "report_to": ",".join(CONFIG.tracking.report_to) or "none",
+    } | (several_nodes(asked) if several else {})
+
+
+def several_nodes(asked):
+    """What Slurm's executor needs for one task on each of several whole nodes, which the rule's shell starts with srun."""
+    gres = {"gres": f"gpu:{asked.gpu}", "tasks_per_gpu": 0} if asked.gpu else {}
+    return gres | {
+        "mpi": "srun",
+        "tasks": asked.ray_nodes,
+        "cpus_per_task": asked.threads,
+        "slurm_extra": "--exclusive",
     }
+
+
+def launcher_of(rule):
+    """What the command of the rule's shell is started with: on several nodes, srun and Ray; else nothing.
+
+    Who has Ray's token can run code as this user: each job has a new one, and only in its environment.
+    """
+    if CONFIG.resources_of(rule).ray_nodes <= 1:
+        return ""
+    script = shlex.quote(str(PROJECT / "workflow" / "scripts" / "over_ray.sh"))
+    return (
+        "RAY_AUTH_MODE=token RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex())')"
+        " {resources.mpi} --nodes={resources.nodes} --ntasks-per-node=1 --cpus-per-task={resources.cpus_per_task}"
+        f" --kill-on-bad-exit=1 bash {script} {{resources.cpus_per_task}} {{resources.gpus_per_node}} "
+    )
 
 
 def threads_of(rule):

@@ -25,8 +25,9 @@ rule train_soar:
         # No output: Snakemake deletes the outputs of a failed job, and this is what the next one resumes from.
         state=beside("state", of="steps"),
     shell:
-        "python -m soar_pipeline.stages.train_soar --config {params.slice:q} --log {log:q}"
+        launcher_of("train_soar")
+        + "python -m soar_pipeline.stages.train_soar --config {params.slice:q} --log {log:q}"
         " --base-model {input.base_model:q} --train {input.train:q} --teacher-seed {wildcards.teacher_seed}"
-        " --workers {resources.workers} --report-to {resources.report_to} --state {params.state:q}"
+        " --workers {resources.workers} --ray-nodes {resources.ray_nodes} --gpus {resources.gpus_per_node} --report-to {resources.report_to} --state {params.state:q}"
         " --steps {output.steps:q} --questions {output.questions:q} --students {output.students:q}"
         " --promotions {output.promotions:q} --teacher {output.teacher:q} --student {output.student:q}"
