@@ -1,14 +1,18 @@
 """A policy (model and tokenizer) from a folder, the prompts it is asked with, and its weights on disk."""
 
-import shutil
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from soar_pipeline.artifacts import ArtifactError, atomic_path
+from soar_pipeline.artifacts import ArtifactError, atomic_path, new_folder, put_in_place, unfinished
 from soar_pipeline.config import ConfigError
 from soar_pipeline.slices import Prompts
 
@@ -44,6 +48,24 @@ def load_policy(folder: Path, dtype: str) -> Policy:
         tokenizer.pad_token = tokenizer.eos_token
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return Policy(model.eval(), tokenizer)
+
+
+class DivergedError(ArtifactError):
+    """A policy that is none any more; the message says how far it came and what to do."""
+
+
+@contextmanager
+def divergence_told() -> Iterator[None]:
+    """Sampling from probabilities that are no numbers, as a DivergedError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "probability tensor contains" not in str(error):
+            raise
+        raise DivergedError(
+            "the policy's next-token probabilities are not numbers: its training has diverged; lower its learning_rate "
+            "or max_grad_norm, or take float32 as dtype"
+        ) from None
 
 
 class PromptFormat:
@@ -116,14 +138,24 @@ def save_weights(path: Path, weights: Weights) -> None:
     seen: dict[int, str] = {}
     unique = {name: tensor for name, tensor in weights.items() if seen.setdefault(tensor.data_ptr(), name) == name}
     aliases = {name: seen[tensor.data_ptr()] for name, tensor in weights.items() if name not in unique}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _full_disks_told(path):
         save_file({name: tensor.contiguous() for name, tensor in unique.items()}, temporary, metadata=aliases)
+
+
+@contextmanager
+def _full_disks_told(path: Path) -> Iterator[None]:
+    """What the system refuses safetensors, which says so in words only, as an OSError that names `path`."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
 
 
 def load_weights(path: Path) -> Weights:
     """Read weights written by :func:`save_weights`; ArtifactError where the file is damaged."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         weights = load_file(path)
         with safe_open(path, framework="pt") as file:
@@ -135,13 +167,14 @@ def load_weights(path: Path) -> Weights:
 
 def save_policy(folder: Path, policy: Policy, weights: Weights) -> None:
     """Write a complete Hugging Face folder with these weights, beside and renamed; the policy keeps its own."""
-    partial = folder.with_name(f".{folder.name}.part")
     own = copy_weights(policy.model)
-    set_weights(policy.model, weights)
-    try:
-        policy.model.save_pretrained(partial)
-        policy.tokenizer.save_pretrained(partial)
-    finally:
-        set_weights(policy.model, own)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with unfinished(folder, new_folder) as workplace, _full_disks_told(folder):
+        # One level deeper, see `write_base_model`.
+        partial = workplace / folder.name
+        set_weights(policy.model, weights)
+        try:
+            policy.model.save_pretrained(partial)
+            policy.tokenizer.save_pretrained(partial)
+        finally:
+            set_weights(policy.model, own)
+        put_in_place(partial, folder)
