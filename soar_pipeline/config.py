@@ -27,7 +27,8 @@ class ConfigError(ValueError):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # No infinity or NaN from a typo in YAML (`.inf`): a training would end in nothing, hours later.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 AnySection = TypeVar("AnySection", bound=Section)

@@ -1,7 +1,8 @@
 """Checkpoints of long trainings: complete or absent, resumed after any kill.
 
 A checkpoint is written to a folder of its own; then the marker `current` names it, atomically. The one before it is
-kept, for the case that a disk did not keep what it had confirmed. Every seed derives from the run's seed and the step, so no random state need be kept.
+kept, for the case that a disk did not keep what it had confirmed. Every seed derives from the run's seed and the step,
+so no random state need be kept.
 """
 
 import fcntl

@@ -119,7 +119,7 @@ class ResettableTrainer(RLOOTrainer):
 
     @divergence_told()
     def train(self, *args, **options):
-        """TRL's; DivergedError where a policy came of it that is none. Nothing of that is kept: the caller saves after."""
+        """TRL's; DivergedError where the policy is none any more. Callers save after it, so nothing of it is kept."""
         return super().train(*args, **options)
 
     def log(self, logs, start_time=None):
@@ -127,8 +127,8 @@ class ResettableTrainer(RLOOTrainer):
         norm = logs.get("grad_norm", 0.0)
         if not math.isfinite(norm):
             raise DivergedError(
-                f"training step {self.first_step + self.state.global_step}: the gradient's norm is {norm}: the training "
-                "has diverged; lower its learning_rate or max_grad_norm, or take float32 as dtype"
+                f"training step {self.first_step + self.state.global_step}: the gradient's norm is {norm}, so the "
+                "training has diverged; lower its learning_rate or max_grad_norm, or take float32 as dtype"
             )
         super().log(logs, start_time)
 

@@ -1,4 +1,4 @@
-r"""Hostile texts, as a model under reward might write them: by kind, each with the verdicts that a strict reader allows.
+r"""Hostile texts, as a model under reward might write them: by kind, with the verdicts that a strict reader allows.
 
 A case is a completion, graded against the gold answer 5; `ALLOWED` says by kind which verdicts may come out. Texts that
 would run code would make a file called CANARY in the working directory.
