@@ -22,6 +22,8 @@ Request = tuple[str, ...]
 START_SECONDS = 120.0
 # What a worker gets beyond its own timeout before it is killed.
 GRACE_SECONDS = 1.0
+# What a worker sees of the environment: it reads hostile text, and keys are none of its business.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 _PROGRAM = Path(__file__).with_name("worker.py")
 
 
@@ -37,7 +39,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # SymPy orders some terms by hash: equal runs must compare alike.
-            env={**os.environ, "PYTHONHASHSEED": "0"},
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PYTHONHASHSEED": "0"},
         )
 
     def fileno(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
@@ -42,7 +43,7 @@ def load_policy(folder: Path, dtype: str) -> Policy:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ArtifactError(f"{folder}: cannot be loaded as a model folder ({str(error).splitlines()[0]})") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -77,8 +78,7 @@ class PromptFormat:
             raise ConfigError("model.chat_template: true, but the tokenizer has no chat template; set it to false")
 
     def student(self, question: str) -> str:
-        # Not str.format: questions and prompts are full of braces.
-        return self._wrapped(self.prompts.student.replace("{question}", question))
+        return self._wrapped(self._holding(self.prompts.student, question))
 
     def teacher(self) -> str:
         """What the teacher is asked first: for a question and its answer, or in two turns for a question."""
@@ -90,19 +90,40 @@ class PromptFormat:
         return self.prompts.teacher_answer is not None
 
     def teacher_answer(self, question: str) -> str:
-        return self._wrapped(self.prompts.teacher_answer.replace("{question}", question))
+        return self._wrapped(self._holding(self.prompts.teacher_answer, question))
+
+    def _holding(self, prompt: str, question: str) -> str:
+        # Not str.format: questions and prompts are full of braces.
+        return prompt.replace("{question}", without_special_tokens(question, self.tokenizer))
 
     def _wrapped(self, prompt: str) -> str:
         return in_chat_template(prompt, self.tokenizer) if self.chat_template else prompt
 
 
 def in_chat_template(prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The prompt as a user's message, and the opening of the reply, ready to be encoded."""
-    messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    """The prompt as a user's message, and the opening of the reply, ready to be encoded.
+
+    Raises ConfigError where the tokenizer's template fails; it is data, and runs in Jinja's sandbox.
+    """
+    messages = [{"role": "user", "content": without_special_tokens(prompt, tokenizer)}]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise ConfigError(f"model.chat_template: the tokenizer's chat template cannot be used ({error})") from None
     # Encoding adds the first token again where the tokenizer does so by itself.
     adds_bos = tokenizer("")["input_ids"] == [tokenizer.bos_token_id]
     return text.removeprefix(tokenizer.bos_token) if adds_bos else text
+
+
+def without_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text with a space in what would be encoded as a special token.
+
+    Questions are untrusted: one that ends the user's turn could write the assistant's, or a judge's verdict.
+    """
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special:
+            text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")
+    return text
 
 
 def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) -> None:
