@@ -2,12 +2,11 @@
 
 import math
 import re
-import subprocess
-import sys
 from statistics import fmean
 
 import pytest
 from made_run import DATASET, MadeRun, made_config
+from small_runs import status_of
 
 from soar_pipeline.artifacts import (
     CURVE,
@@ -24,6 +23,7 @@ from soar_pipeline.grading.grader import Grade, Grader
 from soar_pipeline.models.policy import DivergedError, PromptFormat, copy_weights, load_policy
 from soar_pipeline.slices import FreshStudentSlice, Prompts, QuestionSamplingSlice, ScheduleSlice
 from soar_pipeline.stages.extract_promotion_questions import extract_promotion_questions
+from soar_pipeline.stages.sample_questions import sample_questions
 from soar_pipeline.stages.train_fresh_student import train_fresh_student
 from soar_pipeline.stages.write_schedule import write_schedule
 from soar_pipeline.training.schedules import Question, constant_schedule
@@ -102,14 +102,15 @@ def test_a_gradient_that_is_no_number_stops_the_training_at_its_step(smoke, base
         trainer.train(constant_schedule(QUESTIONS_ASKED, 2, 2, seed=0), seed=0, start=base, reference=base)
 
 
-def test_a_diverged_stage_is_one_line_and_writes_neither_checkpoint_nor_artifact(made_student, tmp_path):
+def test_a_diverged_stage_is_one_line_and_writes_neither_checkpoint_nor_artifact(
+    made_student, tmp_path, monkeypatch, caplog
+):
     run = made_student(tmp_path).with_student(learning_rate=1e30)
-    told = run.told()
-    assert told.returncode == 1
-    assert "error: " in told.stderr and "has diverged" in told.stderr
-    assert "Traceback" not in told.stderr
-    assert {path.name for path in tmp_path.iterdir()} == {"state", "log"}
+    assert run.status(monkeypatch) == 1
+    assert "error: " in caplog.text and "has diverged" in caplog.text
+    assert "Traceback" not in caplog.text
     assert not list(run.state.glob("step-*"))
+    assert not list(tmp_path.glob("*.parquet"))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
@@ -133,24 +134,22 @@ def test_all_completions_truncated_trains_without_signal_and_is_counted(made_stu
     assert run.digests()["model"]
 
 
-def test_a_teacher_that_is_cut_off_stops_after_its_draws_and_keeps_its_last_outputs(smoke, base_model, tmp_path):
+def test_a_teacher_that_is_cut_off_stops_after_its_draws_and_keeps_its_last_outputs(
+    smoke, base_model, tmp_path, monkeypatch, caplog
+):
     config = QuestionSamplingSlice.of(smoke, "shuffles", "base_t")
     generation = config.sampling.generation.model_copy(update={"teacher_max_new_tokens": 3})
     sampling = config.sampling.model_copy(update={"generation": generation})
     config = config.model_copy(update={"sampling": sampling, "max_draws_per_question": 4})
-    log, questions = tmp_path / "log", tmp_path / "questions.parquet"
-    options = {"config": config.model_dump_json(), "log": log, "policy": base_model, "teacher-seed": 1}
-    command = [sys.executable, "-m", "soar_pipeline.stages.sample_questions", "--questions", str(questions)]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    assert "Traceback" not in told.stderr
-    said = log.read_text(encoding="utf-8")
+    questions = tmp_path / "questions.parquet"
+    arguments = ["--config", config.model_dump_json(), "--policy", str(base_model), "--teacher-seed", "1"]
+    assert status_of(sample_questions, [*arguments, "--questions", str(questions)], monkeypatch) == 1
+    [said] = [record.getMessage() for record in caplog.records if "acceptable questions" in record.getMessage()]
     drawn = int(re.search(r"the teacher wrote 0 acceptable questions in (\d+) draws, 8 were needed", said)[1])
     # The round in which the limit is reached is still looked at.
     assert 4 * config.size <= drawn < 4 * config.size + 4 * config.size
     assert len(said.split("last refused outputs:\n")[1].strip().splitlines()) == 5
+    assert "Traceback" not in caplog.text
     assert not questions.exists()
 
 

