@@ -1,11 +1,13 @@
 """Math-Verify in worker processes that can be killed.
 
 A worker ends where a request takes too long or too much memory; one that does not even do that is killed. It is
-replaced, and only the request it worked on is lost.
+replaced, and only the request it worked on is lost. One that somebody else killed says nothing about its request, which
+is made again, once.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -60,6 +62,14 @@ class _Worker:
         """The reply's line, empty where the worker has died."""
         return self.process.stdout.readline()
 
+    def end(self) -> int | None:
+        """How a worker ended that has sent nothing: its exit status, or the negative signal."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SECONDS)
+        status = self.process.returncode
+        self.kill()
+        return status
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -84,6 +94,7 @@ class Workers:
         replies: list[bool | None] = [None] * len(requests)
         waiting = deque(range(len(requests)))
         busy: dict[_Worker, int] = {}
+        again: set[int] = set()
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.config.workers:
@@ -96,8 +107,9 @@ class Workers:
                     if line:
                         replies[index] = json.loads(line)
                         self.idle.append(worker)
-                    else:
-                        worker.kill()
+                    elif worker.end() == -signal.SIGKILL and index not in again:
+                        again.add(index)
+                        waiting.append(index)
                 for worker in [worker for worker in busy if worker.deadline < time.monotonic()]:
                     worker.kill()
                     del busy[worker]
