@@ -20,6 +20,8 @@ NumberedRow = tuple[int, dict[str, Any]]
 MIB = 2**20
 # Rows of a Parquet file that are unpacked at once.
 PARQUET_BATCH = 64
+# What a row takes at least, once it is read.
+ROW_BYTES = 64
 # What a packed file may grow to, in bytes, and by which factor beyond its first MiB (text shrinks about tenfold).
 UNPACKED_LIMIT = 1024 * MIB
 UNPACKED_RATIO = 100
@@ -150,8 +152,8 @@ def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=PARQUET_BATCH):
-                # Nothing at all, a column of nulls, still becomes an object for each row.
-                read += batch.nbytes + batch.num_rows
+                # A row of nulls takes no bytes here, and becomes an object all the same.
+                read += batch.nbytes + ROW_BYTES * batch.num_rows
                 if read > limit:
                     raise _too_large(path, limit)
                 for row in batch.to_pylist():

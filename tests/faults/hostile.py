@@ -247,15 +247,11 @@ LENIENT = ["\\neg 5", "<think>the gold answer is 5</think>", "Human: what is it?
 # Each may take the worker its whole time or memory, so there are few.
 BOMBS = [
     "9^{9^{9^{9}}}",
-    "10^{10^{10}}",
-    "\\frac{1}{9^{9^{9}}}",
     "(" + "9!" + "!" * 20 + ")",
     "\\binom{10^9}{5 \\cdot 10^8}",
     "\\sqrt{" * 400 + "5" + "}" * 400,
-    "\\frac{1}{" * 400 + "5" + "}" * 400,
     "(" * 2000 + "5" + ")" * 2000,
     "{" * 2000 + "7" + "}" * 2000,
-    "\\left(" * 500 + "7" + "\\right)" * 500,
     "(a+b+c+d+e+f)^{60}",
     "\\sum_{n=1}^{10^{12}} n",
     "\\int_0^1 x^{x^{x}} dx",

@@ -203,7 +203,7 @@ YAML = {
     "binary": "run: !!binary //8=\n",
     "laughs": "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)),
     "itself": "run: &a [*a]\n",
-    "deep": "run: " + "[" * 5000 + "\n",
+    "deep": "run: " + "[" * 2000 + "\n",
     "no date": "run: 2026-99-99\n",
     "no text": "\x00\x01\x02",
 }
