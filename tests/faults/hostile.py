@@ -298,7 +298,7 @@ ALLOWED = {
     "text before a right box": {"right"},
     "text after a wrong box": {"wrong"},
     "text in a box": {"wrong", "timeout", "no_box"},
-    "lenient": {"right"},
+    "lenient": {"right", "timeout"},
 }
 
 # Questions and answers of a teacher, well formed so that they travel on into every file and page.
