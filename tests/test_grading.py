@@ -344,6 +344,26 @@ def test_kill_of_a_busy_worker_costs_nothing():
     assert set(verdicts) == {"right"}
 
 
+def test_kill_of_a_starting_worker_costs_nothing():
+    before, killed = set(children()), []
+
+    def kill_once():
+        deadline = time.monotonic() + 60
+        while not killed and time.monotonic() < deadline:
+            for worker in set(children()) - before:
+                worker.send_signal(signal.SIGKILL)
+                killed.append(worker.pid)
+                return
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill_once)
+    with Grader(CONFIG) as grader:
+        killer.start()
+        assert grader.grade([("5", boxed("5.0"))]) == [Grade("right", "5.0")]
+        killer.join()
+    assert killed
+
+
 def test_several_workers_keep_the_order():
     pairs = [(str(n), boxed(f"{n + n % 3}.0")) for n in range(60)]
     with Grader(GradingConfig(workers=2)) as grader:

@@ -22,6 +22,8 @@ from soar_pipeline.config import GradingConfig
 Request = tuple[str, ...]
 
 START_SECONDS = 120.0
+# Somebody may kill a worker while it starts, too.
+STARTS = 3
 # What a worker gets beyond its own timeout before it is killed.
 GRACE_SECONDS = 1.0
 # What a worker sees of the environment: it reads hostile text, and keys are none of its business.
@@ -128,10 +130,16 @@ class Workers:
                 return worker
             except BrokenPipeError:
                 worker.kill()
-        worker = _Worker(self.config)
-        worker.wait_until_ready()
-        worker.send(request)
-        return worker
+        for left in reversed(range(STARTS)):
+            worker = _Worker(self.config)
+            try:
+                worker.wait_until_ready()
+                worker.send(request)
+                return worker
+            except (RuntimeError, BrokenPipeError):
+                worker.kill()
+                if not left:
+                    raise
 
     def close(self) -> None:
         for worker in self.idle:

@@ -1,6 +1,7 @@
 """Secrets of the environment, planted: nowhere in artifacts, logs, provenance or report."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -81,11 +82,11 @@ def test_the_judges_key_is_not_in_a_report_nor_in_anything_before_it(planted, tm
     assert leaks(tmp_path, page, said.stdout, said.stderr) == []
 
 
-def test_no_secret_of_the_environment_is_in_a_training_or_its_log(planted, made_student, tmp_path):
-    run = made_student(tmp_path / "run")
-    done = run.told()
-    assert done.returncode == 0, done.stderr
-    assert leaks(tmp_path, done.stdout, done.stderr) == []
+def test_no_secret_of_the_environment_is_in_a_training_or_its_log(planted, made_student, tmp_path, caplog):
+    with caplog.at_level(logging.DEBUG, logger="soar_pipeline"):
+        made_student(tmp_path).run()
+    assert caplog.text
+    assert leaks(tmp_path, caplog.text) == []
 
 
 def test_a_grading_worker_that_reads_hostile_text_has_no_secret_in_its_environment(planted):
