@@ -61,10 +61,6 @@ class StudentRun:
             command += [f"--{name.replace('_', '-')}", str(value)]
         return command
 
-    def told(self) -> subprocess.CompletedProcess[str]:
-        """In a process of its own, which may fail."""
-        return subprocess.run(self.command(), capture_output=True, text=True, check=False)
-
     def status(self, monkeypatch: pytest.MonkeyPatch) -> int:
         """Exit status of the command line, run in this process: imports take longer than the training."""
         return status_of(train_fresh_student, self.command()[3:], monkeypatch)
