@@ -12,7 +12,7 @@ from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
-from soar_pipeline.models.policy import Policy, Weights, set_weights
+from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
 
 
 def trl_settings(
@@ -116,6 +116,21 @@ class ResettableTrainer(RLOOTrainer):
         self._step, self._buffered_inputs = 0, None
         self._metrics["train"].clear()
         set_seed(seed)
+
+    @divergence_told()
+    def train(self, *args, **options):
+        """TRL's; DivergedError where the policy is none any more. Callers save after it, so nothing of it is kept."""
+        return super().train(*args, **options)
+
+    def log(self, logs, start_time=None):
+        """TRL's, after each optimizer step, whose gradient must have been finite."""
+        norm = logs.get("grad_norm", 0.0)
+        if not math.isfinite(norm):
+            raise DivergedError(
+                f"training step {self.first_step + self.state.global_step}: the gradient's norm is {norm}, so the "
+                "training has diverged; lower its learning_rate or max_grad_norm, or take float32 as dtype"
+            )
+        super().log(logs, start_time)
 
     def create_optimizer(self, model=None):
         """A new AdamW that continues from the moments handed over, if any."""

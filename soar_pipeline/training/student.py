@@ -18,10 +18,13 @@ from soar_pipeline.training.schedules import ScheduledQuestion
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What one optimizer step saw. `no_signal_share`: groups whose rewards, KL included, were all equal."""
+    """What one optimizer step saw. `no_signal_share`: groups whose rewards, KL included, were all equal.
+
+    reward: None where no completion could be scored.
+    """
 
     step: int
-    reward: float
+    reward: float | None
     kl: float | None
     no_signal_share: float
     tokens: int
