@@ -16,7 +16,7 @@ PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
 # Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run smoke cost test slurm lint schema install
+.PHONY: run smoke cost test slurm faults lint schema install
 
 run: .venv/.installed
 	$(SNAKEMAKE)
@@ -36,6 +36,14 @@ test: .venv/.installed-dev
 # On a real Slurm of two nodes, made for it: needs root and Slurm's programs (docs/cluster.md); skips where they are not.
 slurm: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slurm
+
+# Kills the smallest pipeline at random moments and compares what becomes of it (docs/reliability.md): hours.
+# A campaign that was stopped goes on; FOLDER keeps its record and the runs that went wrong.
+KILLS ?= 100
+FOLDER ?= /tmp/soar-faults
+
+faults: .venv/.installed-dev
+	$(BIN)/python tests/faults/campaign.py --kills $(KILLS) --folder $(FOLDER)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -15,8 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
 
@@ -24,8 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import yaml
+from student_step import ON_GPU, Clock, StepParts
 
-from soar_pipeline.config import Config, load
+from soar_pipeline.config import Config, PoolConfig, load
 from soar_pipeline.cost.speed import DecodingPoint, Measured
 from soar_pipeline.generation.generator import Completion
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
@@ -40,36 +39,7 @@ from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 
 PROJECT = Path(__file__).resolve().parent.parent
-ON_GPU = torch.cuda.is_available()
 STUDENT_STEPS = 3
-
-
-class Clock:
-    """Seconds, those of the wall or of CPU time, and what named calls took of them; waits for the GPU."""
-
-    def __init__(self, cpu_time: bool = False):
-        self.cpu_time = cpu_time
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def now(self) -> float:
-        if ON_GPU:
-            torch.cuda.synchronize()
-        if not self.cpu_time:
-            return time.perf_counter()
-        # Of this process, and of those it has waited for.
-        times = os.times()
-        return time.process_time() + times.children_user + times.children_system
-
-    def timed(self, name: Callable[[], str], function: Callable) -> Callable:
-        """The function, with every call's time added under what `name` says at the time of the call."""
-
-        def call(*arguments, **options):
-            key, started = name(), self.now()
-            result = function(*arguments, **options)
-            self.seconds[key] += self.now() - started
-            return result
-
-        return call
 
 
 def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
@@ -86,7 +56,9 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
         policy = load_policy(folder, settings.dtype)
         policy.model.name_or_path = str(folder)
         prompts = PromptFormat(prompt_texts(config), settings.chat_template, policy.tokenizer)
-        questions = questions_for(config, model)
+        # Problems of the first data set that uses the model.
+        name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
+        questions = questions_of(name, config.datasets[name].pool)
         disk = disk_bandwidth(policy, Path(workplace))
         with Grader(config.grading) as grader:
             drawn = drawing(config, policy, prompts, questions, batches, clock)
@@ -110,10 +82,8 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
     )
 
 
-def questions_for(config: Config, model: str) -> list[Question]:
-    """Problems of the first data set that uses the model."""
-    name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
-    problems = load_problems(name, config.datasets[name].pool).problems
+def questions_of(name: str, pool: PoolConfig) -> list[Question]:
+    problems = load_problems(name, pool).problems
     return [Question(problem.problem_id, problem.question, problem.answer) for problem in problems]
 
 
@@ -201,42 +171,20 @@ def training(
     config: Config, policy: Policy, prompts: PromptFormat, grader: Grader, questions: list[Question], clock: Clock
 ) -> dict[str, float]:
     """The parts of a student step, each timed inside the trainer: log-probabilities, backward, AdamW, grading."""
-    student, padded = config.student, []
+    student = config.student
     trainer = StudentTrainer(policy, prompts, grader, student, config.generation)
-    inner = trainer.trainer
-    log_probabilities = inner._get_per_token_logps_and_entropies
-
-    def counted(model, input_ids, *arguments, **options):
-        if not torch.is_grad_enabled():
-            padded.append(input_ids.numel())
-        return log_probabilities(model, input_ids, *arguments, **options)
-
-    inner._get_per_token_logps_and_entropies = clock.timed(
-        lambda: "current" if torch.is_grad_enabled() else "fixed", counted
-    )
-    inner._generate_and_score_completions = clock.timed(lambda: "rollouts", inner._generate_and_score_completions)
-    inner._calculate_rewards = clock.timed(lambda: "grading", inner._calculate_rewards)
-    inner.training_step = clock.timed(lambda: "step", inner.training_step)
-    create = inner.create_optimizer
-
-    def create_timed(*arguments):
-        optimizer = create(*arguments)
-        optimizer.step = clock.timed(lambda: "optimizer", optimizer.step)
-        return optimizer
-
-    inner.create_optimizer = create_timed
+    parts, seconds = StepParts(trainer.trainer, clock), clock.seconds
     schedule = constant_schedule(questions, STUDENT_STEPS, student.batch_size, seed=0)
     trainer.train(schedule, seed=0, reference=copy_weights(policy.model))
-    fixed_passes = 1 + (student.kl_coefficient > 0)
-    tokens, rollouts = sum(padded) / fixed_passes, STUDENT_STEPS * student.batch_size * student.group_size
+    forward = seconds["log-probabilities"] / parts.forward_positions
     # Recomputing activations is part of the backward pass here; the cost model counts it as one more forward pass.
-    recomputed = clock.seconds["current"] if student.gradient_checkpointing else 0.0
-    backward = clock.seconds["step"] - clock.seconds["rollouts"] - clock.seconds["current"] - recomputed
+    recomputed = forward if student.gradient_checkpointing else 0.0
+    rollouts = STUDENT_STEPS * student.batch_size * student.group_size
     return {
-        "forward_seconds_per_token": clock.seconds["fixed"] / sum(padded),
-        "backward_seconds_per_token": max(0.0, backward) / tokens,
-        "optimizer_seconds": clock.seconds["optimizer"] / STUDENT_STEPS,
-        "grading_seconds": clock.seconds["grading"] * config.grading.workers / rollouts,
+        "forward_seconds_per_token": forward,
+        "backward_seconds_per_token": max(0.0, seconds["backward"] / parts.trained_positions - recomputed),
+        "optimizer_seconds": seconds["optimizer"] / STUDENT_STEPS,
+        "grading_seconds": seconds["grading"] * config.grading.workers / rollouts,
     }
 
 

@@ -27,7 +27,8 @@ class ConfigError(ValueError):
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # No infinity or NaN from a typo in YAML (`.inf`): a training would end in nothing, hours later.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -215,6 +216,11 @@ class StudentConfig(RLOOConfig):
         20, description="reward if boxed and not right, but the answer's text occurs [student reward]"
     )
     reward_boxed: float = Field(10, description="reward if boxed only; without a box it is 0 [student reward]")
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether a step is one micro-batch that keeps its activations: the old log-probabilities are the current."""
+        return self.micro_batch_size is None and not self.gradient_checkpointing
 
 
 class TeacherConfig(RLOOConfig):
@@ -974,8 +980,9 @@ def load(path: Path) -> Config:
     """Read one YAML file (safe loader); ConfigError names the file and the key."""
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    # ValueError: not UTF-8, or a date that is none; RecursionError: thousands of nested brackets.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a mapping of sections")
     return validate(values, str(path))

@@ -19,9 +19,13 @@ class Progress:
         self.started, self.first, self.last_line = time.monotonic(), done, 0.0
         self.bar = tqdm(desc=name, total=total, initial=done) if sys.stderr.isatty() else None
 
-    def advance(self, units: int = 1, **figures: float | str) -> None:
+    def advance(self, units: int = 1, **figures: float | str | None) -> None:
         self.done += units
-        shown = {name: value if isinstance(value, str) else f"{value:.4g}" for name, value in figures.items()}
+        shown = {
+            name: value if isinstance(value, str) else f"{value:.4g}"
+            for name, value in figures.items()
+            if value is not None
+        }
         if self.bar is not None:
             self.bar.set_postfix(shown, refresh=False)
             self.bar.update(units)

@@ -14,7 +14,7 @@ from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy,
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import Prompts
 from soar_pipeline.soar.questions import TwoTurnWriter
-from soar_pipeline.training.rloo import OnePassTrainer, learning_rate_factor
+from soar_pipeline.training.rloo import learning_rate_factor
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 from soar_pipeline.training.teacher import TeacherTrainer, advantage_scale
@@ -203,7 +203,7 @@ def test_a_student_trained_in_one_pass_is_the_one_trained_in_two(base_model, mon
         return copy_weights(policy.model), [step.reward for step in metrics], len(passes)
 
     weights, rewards, one_pass = trained()
-    monkeypatch.setattr(OnePassTrainer, "fits", lambda settings: False)
+    monkeypatch.setattr(StudentConfig, "one_pass", False)
     expected, expected_rewards, two_passes = trained()
     assert (one_pass, two_passes) == (3, 6)
     assert rewards == expected_rewards

@@ -182,7 +182,8 @@ def test_an_interrupted_checkpoint_leaves_the_one_before(tmp_path):
     found = folder.load()
     assert found.step == 2
     assert torch.equal(found.weights["model"]["weight"], torch.full((2, 2), 2.0))
-    assert not (tmp_path / "step-000001").exists()
+    folder.save(checkpoint(3))
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-000002", "step-000003"]
 
 
 def test_a_checkpoint_of_another_training_is_not_resumed(tmp_path):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from soar_pipeline.config import GenerationConfig, GradingConfig, RLOOConfig, SerlConfig
+from soar_pipeline.config import GenerationConfig, GradingConfig, RLOOConfig, SerlConfig, StudentConfig
 from soar_pipeline.cost.assumptions import Length
 from soar_pipeline.cost.speed import Engine, Speed
 
@@ -77,11 +77,11 @@ class Units:
         asked = self._draw(count, self.teacher_prompt, length, limit)
         return asked + self._draw(count, self.teacher_prompt + length.tokens(limit), length, limit)
 
-    def student_step(self, config: RLOOConfig, rollouts: int, length: Length) -> Work:
+    def student_step(self, config: StudentConfig, rollouts: int, length: Length) -> Work:
         """One RLOO step of a student: all its completions are drawn as one batch, graded, trained on."""
         limit = self.generation.student_max_new_tokens
         return self.solutions(rollouts, length, batch=rollouts) + self._update(
-            config, rollouts, self.student_prompt, length, limit
+            config, rollouts, self.student_prompt, length, limit, one_pass=config.one_pass
         )
 
     def teacher_step(self, config: RLOOConfig, rollouts: int, length: Length) -> Work:
@@ -129,10 +129,15 @@ class Units:
     def _grade(self, completions: float) -> Work:
         return Work(seconds=completions * self.speed.grading / self.grading.workers)
 
-    def _update(self, config: RLOOConfig, rollouts: int, prompt: float, length: Length, limit: int) -> Work:
-        """Log-probabilities (old, reference, current), backward and AdamW; padded to the longest completion."""
+    def _update(
+        self, config: RLOOConfig, rollouts: int, prompt: float, length: Length, limit: int, one_pass: bool = False
+    ) -> Work:
+        """Log-probabilities (old, reference, current), backward and AdamW; padded to the longest completion.
+
+        one_pass: the old ones are the current ones.
+        """
         padded = rollouts * (prompt + length.decoding_steps(limit, rollouts))
-        forwards = 2 + (config.kl_coefficient > 0) + config.gradient_checkpointing
+        forwards = 2 - one_pass + (config.kl_coefficient > 0) + config.gradient_checkpointing
         seconds = self.speed.forward(forwards * padded) + self.speed.backward(padded) + self.speed.optimizer_step()
         return Work(trained=rollouts * length.tokens(limit), seconds=seconds)
 

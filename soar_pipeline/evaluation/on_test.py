@@ -1,16 +1,19 @@
 """Attempts on test in the course of a training, kept on disk until the training is finished (spec section 6)."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from soar_pipeline.artifacts import EVALUATION, Provenance, read_parquet, table, write_parquet
+from soar_pipeline.artifacts import EVALUATION, ArtifactError, Provenance, read_parquet, table, write_parquet
 from soar_pipeline.config import PASS_AT_K
 from soar_pipeline.evaluation.passk import mean_pass_at_k
 from soar_pipeline.generation.attempts import AttemptDrawer, Problem
 from soar_pipeline.seeds import derive
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,21 @@ class AttemptsOnTest:
         ks = tuple(k for k in PASS_AT_K if k <= self.samples)
         return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
 
+    def intact(self, curve: list[dict[str, Any]]) -> bool:
+        """Whether the attempts of all evaluated steps of an unfinished curve can be read."""
+        try:
+            self.kept(curve)
+        except ArtifactError as error:
+            log.warning("%s", error)
+            return False
+        return True
+
     def kept(self, curve: list[dict[str, Any]]) -> pa.Table:
         """The attempts of all evaluated steps of a finished curve: EVALUATION rows."""
         evaluated = [row["step"] for row in curve if row.get("pass_at_1") is not None]
-        return pa.concat_tables([read_parquet(self._part(step), EVALUATION) for step in evaluated])
+        return pa.concat_tables(
+            [EVALUATION.empty_table(), *(read_parquet(self._part(step), EVALUATION) for step in evaluated)]
+        )
 
     def _part(self, step: int) -> Path:
         return self.folder / f"test-{step:06d}.parquet"

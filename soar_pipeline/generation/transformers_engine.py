@@ -4,7 +4,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor
 
 from soar_pipeline.generation.generator import Completion
-from soar_pipeline.models.policy import Policy
+from soar_pipeline.models.policy import Policy, divergence_told
 
 
 class TransformersGenerator:
@@ -46,6 +46,7 @@ class TransformersGenerator:
         return self._generate(prompts, max_new_tokens=max_new_tokens, do_sample=False)
 
     @torch.no_grad()
+    @divergence_told()
     def _generate(self, prompts: list[str], presence_penalty: float = 0.0, **settings: object) -> list[Completion]:
         model, tokenizer = self.policy.model, self.policy.tokenizer
         generation = GenerationConfig(

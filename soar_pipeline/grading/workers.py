@@ -1,11 +1,13 @@
 """Math-Verify in worker processes that can be killed.
 
 A worker ends where a request takes too long or too much memory; one that does not even do that is killed. It is
-replaced, and only the request it worked on is lost.
+replaced, and only the request it worked on is lost. One that somebody else killed says nothing about its request, which
+is made again, once.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,8 +22,12 @@ from soar_pipeline.config import GradingConfig
 Request = tuple[str, ...]
 
 START_SECONDS = 120.0
+# Somebody may kill a worker while it starts, too.
+STARTS = 3
 # What a worker gets beyond its own timeout before it is killed.
 GRACE_SECONDS = 1.0
+# What a worker sees of the environment: it reads hostile text, and keys are none of its business.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
 _PROGRAM = Path(__file__).with_name("worker.py")
 
 
@@ -37,7 +43,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # SymPy orders some terms by hash: equal runs must compare alike.
-            env={**os.environ, "PYTHONHASHSEED": "0"},
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"PYTHONHASHSEED": "0"},
         )
 
     def fileno(self) -> int:
@@ -57,6 +63,14 @@ class _Worker:
     def receive(self) -> bytes:
         """The reply's line, empty where the worker has died."""
         return self.process.stdout.readline()
+
+    def end(self) -> int | None:
+        """How a worker ended that has sent nothing: its exit status, or the negative signal."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(GRACE_SECONDS)
+        status = self.process.returncode
+        self.kill()
+        return status
 
     def kill(self) -> None:
         self.process.kill()
@@ -82,6 +96,7 @@ class Workers:
         replies: list[bool | None] = [None] * len(requests)
         waiting = deque(range(len(requests)))
         busy: dict[_Worker, int] = {}
+        again: set[int] = set()
         try:
             while waiting or busy:
                 while waiting and len(busy) < self.config.workers:
@@ -94,8 +109,9 @@ class Workers:
                     if line:
                         replies[index] = json.loads(line)
                         self.idle.append(worker)
-                    else:
-                        worker.kill()
+                    elif worker.end() == -signal.SIGKILL and index not in again:
+                        again.add(index)
+                        waiting.append(index)
                 for worker in [worker for worker in busy if worker.deadline < time.monotonic()]:
                     worker.kill()
                     del busy[worker]
@@ -114,10 +130,16 @@ class Workers:
                 return worker
             except BrokenPipeError:
                 worker.kill()
-        worker = _Worker(self.config)
-        worker.wait_until_ready()
-        worker.send(request)
-        return worker
+        for left in reversed(range(STARTS)):
+            worker = _Worker(self.config)
+            try:
+                worker.wait_until_ready()
+                worker.send(request)
+                return worker
+            except (RuntimeError, BrokenPipeError):
+                worker.kill()
+                if not left:
+                    raise
 
     def close(self) -> None:
         for worker in self.idle:

@@ -1,14 +1,19 @@
 """A policy (model and tokenizer) from a folder, the prompts it is asked with, and its weights on disk."""
 
-import shutil
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jinja2 import TemplateError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from soar_pipeline.artifacts import ArtifactError, atomic_path
+from soar_pipeline.artifacts import ArtifactError, atomic_path, new_folder, put_in_place, unfinished
 from soar_pipeline.config import ConfigError
 from soar_pipeline.slices import Prompts
 
@@ -38,12 +43,30 @@ def load_policy(folder: Path, dtype: str) -> Policy:
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ArtifactError(f"{folder}: cannot be loaded as a model folder ({str(error).splitlines()[0]})") from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     return Policy(model.eval(), tokenizer)
+
+
+class DivergedError(ArtifactError):
+    """A policy that is none any more; the message says how far it came and what to do."""
+
+
+@contextmanager
+def divergence_told() -> Iterator[None]:
+    """Sampling from probabilities that are no numbers, as a DivergedError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "probability tensor contains" not in str(error):
+            raise
+        raise DivergedError(
+            "the policy's next-token probabilities are not numbers: its training has diverged; lower its learning_rate "
+            "or max_grad_norm, or take float32 as dtype"
+        ) from None
 
 
 class PromptFormat:
@@ -55,8 +78,7 @@ class PromptFormat:
             raise ConfigError("model.chat_template: true, but the tokenizer has no chat template; set it to false")
 
     def student(self, question: str) -> str:
-        # Not str.format: questions and prompts are full of braces.
-        return self._wrapped(self.prompts.student.replace("{question}", question))
+        return self._wrapped(self._holding(self.prompts.student, question))
 
     def teacher(self) -> str:
         """What the teacher is asked first: for a question and its answer, or in two turns for a question."""
@@ -68,19 +90,40 @@ class PromptFormat:
         return self.prompts.teacher_answer is not None
 
     def teacher_answer(self, question: str) -> str:
-        return self._wrapped(self.prompts.teacher_answer.replace("{question}", question))
+        return self._wrapped(self._holding(self.prompts.teacher_answer, question))
+
+    def _holding(self, prompt: str, question: str) -> str:
+        # Not str.format: questions and prompts are full of braces.
+        return prompt.replace("{question}", without_special_tokens(question, self.tokenizer))
 
     def _wrapped(self, prompt: str) -> str:
         return in_chat_template(prompt, self.tokenizer) if self.chat_template else prompt
 
 
 def in_chat_template(prompt: str, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The prompt as a user's message, and the opening of the reply, ready to be encoded."""
-    messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    """The prompt as a user's message, and the opening of the reply, ready to be encoded.
+
+    Raises ConfigError where the tokenizer's template fails; it is data, and runs in Jinja's sandbox.
+    """
+    messages = [{"role": "user", "content": without_special_tokens(prompt, tokenizer)}]
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        raise ConfigError(f"model.chat_template: the tokenizer's chat template cannot be used ({error})") from None
     # Encoding adds the first token again where the tokenizer does so by itself.
     adds_bos = tokenizer("")["input_ids"] == [tokenizer.bos_token_id]
     return text.removeprefix(tokenizer.bos_token) if adds_bos else text
+
+
+def without_special_tokens(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text with a space in what would be encoded as a special token.
+
+    Questions are untrusted: one that ends the user's turn could write the assistant's, or a judge's verdict.
+    """
+    for token in tokenizer.added_tokens_decoder.values():
+        if token.special:
+            text = text.replace(token.content, f"{token.content[:1]} {token.content[1:]}")
+    return text
 
 
 def check_context(policy: Policy, prompts: dict[str, str], max_new_tokens: int) -> None:
@@ -116,14 +159,24 @@ def save_weights(path: Path, weights: Weights) -> None:
     seen: dict[int, str] = {}
     unique = {name: tensor for name, tensor in weights.items() if seen.setdefault(tensor.data_ptr(), name) == name}
     aliases = {name: seen[tensor.data_ptr()] for name, tensor in weights.items() if name not in unique}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _full_disks_told(path):
         save_file({name: tensor.contiguous() for name, tensor in unique.items()}, temporary, metadata=aliases)
+
+
+@contextmanager
+def _full_disks_told(path: Path) -> Iterator[None]:
+    """What the system refuses safetensors, which says so in words only, as an OSError that names `path`."""
+    try:
+        yield
+    except SafetensorError as error:
+        code = re.search(r"os error (\d+)", str(error))
+        if code is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) from None
 
 
 def load_weights(path: Path) -> Weights:
     """Read weights written by :func:`save_weights`; ArtifactError where the file is damaged."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         weights = load_file(path)
         with safe_open(path, framework="pt") as file:
@@ -135,13 +188,14 @@ def load_weights(path: Path) -> Weights:
 
 def save_policy(folder: Path, policy: Policy, weights: Weights) -> None:
     """Write a complete Hugging Face folder with these weights, beside and renamed; the policy keeps its own."""
-    partial = folder.with_name(f".{folder.name}.part")
     own = copy_weights(policy.model)
-    set_weights(policy.model, weights)
-    try:
-        policy.model.save_pretrained(partial)
-        policy.tokenizer.save_pretrained(partial)
-    finally:
-        set_weights(policy.model, own)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with unfinished(folder, new_folder) as workplace, _full_disks_told(folder):
+        # One level deeper, see `write_base_model`.
+        partial = workplace / folder.name
+        set_weights(policy.model, weights)
+        try:
+            policy.model.save_pretrained(partial)
+            policy.tokenizer.save_pretrained(partial)
+        finally:
+            set_weights(policy.model, own)
+        put_in_place(partial, folder)

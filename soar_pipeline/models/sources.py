@@ -4,7 +4,6 @@ Only data is accepted: no pickled weights, no code from a model folder, no link 
 """
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.artifacts import ArtifactError, new_folder, put_in_place, unfinished
 from soar_pipeline.config import ConfigError, ModelConfig
 from soar_pipeline.models import embedded
 
@@ -29,15 +28,13 @@ def write_base_model(config: ModelConfig, seed: int, folder: Path) -> None:
 
     seed: of source `pretrain`. Raises ConfigError or ArtifactError that names the model and says what to do.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent) as workplace:
+    with unfinished(folder, new_folder) as workplace:
         # One level deeper: temporary folders are private, the model follows the umask like any other output.
-        partial = Path(workplace) / folder.name
+        partial = workplace / folder.name
         partial.mkdir()
         SOURCES[config.source](config, seed, partial)
         check_model_folder(partial, named="pretrained model" if config.source == "pretrain" else config.path)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        put_in_place(partial, folder)
 
 
 def check_model_folder(folder: Path, named: str) -> None:

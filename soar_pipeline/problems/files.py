@@ -18,7 +18,11 @@ from soar_pipeline.artifacts import ArtifactError
 NumberedRow = tuple[int, dict[str, Any]]
 
 MIB = 2**20
-# What a zipped file may grow to, in bytes, and by which factor beyond its first MiB (text shrinks about tenfold).
+# Rows of a Parquet file that are unpacked at once.
+PARQUET_BATCH = 64
+# What a row takes at least, once it is read.
+ROW_BYTES = 64
+# What a packed file may grow to, in bytes, and by which factor beyond its first MiB (text shrinks about tenfold).
 UNPACKED_LIMIT = 1024 * MIB
 UNPACKED_RATIO = 100
 # What reading a damaged, encrypted or unknown archive raises.
@@ -95,16 +99,12 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
 
 
 def _bounded(path: Path, unpacked: zipfile.ZipExtFile) -> Iterator[bytes]:
-    """The lines, up to the limits above: sizes that the archive states of itself are not trusted."""
-    limit = min(UNPACKED_LIMIT, max(MIB, UNPACKED_RATIO * path.stat().st_size))
-    read = 0
+    """The lines, up to the limits above."""
+    limit, read = _unpacked_limit(path), 0
     while line := unpacked.readline(limit - read + 1):
         read += len(line)
         if read > limit:
-            raise ArtifactError(
-                f"{path}: unpacks to more than {limit:,} bytes (at most {UNPACKED_LIMIT:,}, and {UNPACKED_RATIO} times "
-                "its own size); if that is right, unpack it and give the file itself"
-            )
+            raise _too_large(path, limit)
         yield line
 
 
@@ -147,7 +147,29 @@ def _as_object(path: Path, number: int, value: Any) -> dict[str, Any]:
 
 
 def _parquet_rows(path: Path) -> Iterator[NumberedRow]:
+    """In small batches: a page of a few bytes may stand for millions of equal long texts."""
+    limit, read, number = _unpacked_limit(path), 0, 0
     try:
-        yield from enumerate(pq.read_table(path).to_pylist(), start=1)
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=PARQUET_BATCH):
+                # A row of nulls takes no bytes here, and becomes an object all the same.
+                read += batch.nbytes + ROW_BYTES * batch.num_rows
+                if read > limit:
+                    raise _too_large(path, limit)
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
     except pa.ArrowException as error:
         raise ArtifactError(f"{path}: is not readable Parquet ({error})") from None
+
+
+def _unpacked_limit(path: Path) -> int:
+    """Bytes; sizes that a packed file states of itself are not trusted."""
+    return min(UNPACKED_LIMIT, max(MIB, UNPACKED_RATIO * path.stat().st_size))
+
+
+def _too_large(path: Path, limit: int) -> ArtifactError:
+    return ArtifactError(
+        f"{path}: unpacks to more than {limit:,} bytes (at most {UNPACKED_LIMIT:,}, and {UNPACKED_RATIO} times its own "
+        "size); if that is right, unpack it and give it as .jsonl"
+    )

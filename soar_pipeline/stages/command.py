@@ -6,8 +6,10 @@ becomes an option of the same name (`Path`, `list[Path]`, `int`, `str`).
 """
 
 import argparse
+import errno
 import inspect
 import logging
+import os
 import sys
 import typing
 from collections.abc import Callable
@@ -20,6 +22,16 @@ from soar_pipeline.config import ConfigError, readable
 
 # Errors that speak to the user: shown as one line, with no traceback.
 READABLE = (ConfigError, ArtifactError)
+# Likewise what the machine refuses, and what to do.
+MACHINE_REFUSES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it accessible",
+    errno.EPERM: "make it accessible",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
 
 
 def run_stage(function: Callable[..., None]) -> None:
@@ -30,8 +42,8 @@ def run_stage(function: Callable[..., None]) -> None:
     for name in inspect.signature(function).parameters:
         _add_option(parser, name, types[name])
     options = vars(parser.parse_args())
-    _set_up_logging(options.pop("log"))
     try:
+        _set_up_logging(options.pop("log"))
         if "config" in options:
             options["config"] = types["config"].model_validate_json(options["config"])
         function(**options)
@@ -39,7 +51,12 @@ def run_stage(function: Callable[..., None]) -> None:
         _fail(f"--config: {readable(error)}")
     except READABLE as error:
         _fail(str(error))
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in MACHINE_REFUSES:
+            _fail(
+                f"{error.filename or 'a file'}: {os.strerror(error.errno)}; {MACHINE_REFUSES[error.errno]} and run the "
+                "same command again: it goes on from what is finished"
+            )
         logging.getLogger().exception("%s failed", function.__name__)
         sys.exit(1)
 

@@ -59,38 +59,41 @@ def train_fresh_student(
     policy = load_policy(base_model, sampling.dtype)
     base = copy_weights(policy.model)
     rows, evaluations = [], table([], EVALUATION)
-    if planned:
-        prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
-        asked = {item.question_id: item.question for item in planned}
-        asked |= {problem["problem_id"]: problem["question"] for problem in problems}
-        new_tokens = sampling.generation.student_max_new_tokens
-        check_context(policy, {name: prompts.student(text) for name, text in asked.items()}, new_tokens)
-        with folder.locked(), Grader(sampling.grading) as grader:
-            generator = TransformersGenerator(policy, sampling.generation.batch_size)
-            drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
-            tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
-            tracker = Tracker(report_to, "student", state / "tracking")
-            student = FreshStudent(
-                trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
-                base=base,
-                schedule=planned,
-                evaluate_every=config.evaluate_every,
-                evaluate=tests.draw,
-                folder=folder,
-                seed=seed,
-                after_step=lambda step: tracker.log(step.step, asdict(step)),
-            )
-            rows = student.train()
-            tracker.finish()
-        evaluations = tests.kept(rows)
-    provenance = Provenance(
-        "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
-    )
-    write_parquet(curve, table(rows, CURVE), provenance)
-    write_parquet(attempts, evaluations, provenance)
-    save_policy(model, policy, copy_weights(policy.model))
-    folder.remove()
-    remove_parts(state)
+    # Held to the end: a second job must not resume from what this one is about to remove.
+    with folder.locked():
+        if planned:
+            prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
+            asked = {item.question_id: item.question for item in planned}
+            asked |= {problem["problem_id"]: problem["question"] for problem in problems}
+            new_tokens = sampling.generation.student_max_new_tokens
+            check_context(policy, {name: prompts.student(text) for name, text in asked.items()}, new_tokens)
+            with Grader(sampling.grading) as grader:
+                generator = TransformersGenerator(policy, sampling.generation.batch_size)
+                drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
+                tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
+                tracker = Tracker(report_to, "student", state / "tracking")
+                student = FreshStudent(
+                    trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
+                    base=base,
+                    schedule=planned,
+                    evaluate_every=config.evaluate_every,
+                    evaluate=tests.draw,
+                    intact=tests.intact,
+                    folder=folder,
+                    seed=seed,
+                    after_step=lambda step: tracker.log(step.step, asdict(step)),
+                )
+                rows = student.train()
+                tracker.finish()
+            evaluations = tests.kept(rows)
+        provenance = Provenance(
+            "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
+        )
+        write_parquet(curve, table(rows, CURVE), provenance)
+        write_parquet(attempts, evaluations, provenance)
+        save_policy(model, policy, copy_weights(policy.model))
+        folder.remove()
+        remove_parts(state)
 
 
 if __name__ == "__main__":

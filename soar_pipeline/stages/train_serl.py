@@ -86,6 +86,7 @@ def train_serl(
                 temperature=generation.temperature,
             ),
             evaluate=tests.draw,
+            intact=tests.intact,
             folder=folder,
             tracker=tracker,
             name=f"s{student_seed}",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from soar_pipeline.models.policy import Weights, copy_weights
+from soar_pipeline.models.policy import Weights, copy_weights, set_weights
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
 from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
@@ -20,8 +20,9 @@ CurveRow = dict[str, Any]
 class FreshStudent:
     """Trains in segments of `evaluate_every` steps, with a checkpoint after each.
 
-    `evaluate(step)` measures the student's current weights and returns the curve's pass@k columns. Every segment
-    has a seed of its own, so a resumed training is the uninterrupted one.
+    `evaluate(step)` measures the student's current weights and returns the curve's pass@k columns; `intact(curve)`
+    tells whether what it wrote for a curve is still there. Every segment has a seed of its own, so a resumed training
+    is the uninterrupted one.
     """
 
     trainer: StudentTrainer
@@ -29,13 +30,14 @@ class FreshStudent:
     schedule: list[ScheduledQuestion]
     evaluate_every: int
     evaluate: Callable[[int], dict[str, float]]
+    intact: Callable[[list[CurveRow]], bool]
     folder: CheckpointFolder
     seed: int
     after_step: Callable[[StepMetrics], None]
 
     def train(self) -> list[CurveRow]:
         """The learning curve, one row per step; the policy ends as the trained student."""
-        checkpoint = self.folder.load()
+        checkpoint = self.folder.load(lambda record: self.intact(record["curve"]))
         curve: list[CurveRow] = checkpoint.record["curve"] if checkpoint else []
         weights = checkpoint.weights["student"] if checkpoint else self.base
         moments = checkpoint.weights["moments"] if checkpoint else {}
@@ -59,6 +61,8 @@ class FreshStudent:
             curve[-1] |= self.evaluate(last)
             weights, moments = copy_weights(self.trainer.policy.model), self.trainer.moments()
             self.folder.save(Checkpoint(last, {"curve": curve}, {"student": weights, "moments": moments}))
+        # Killed after its last step, it has none left to train; the policy is still the base model.
+        set_weights(self.trainer.policy.model, weights)
         return curve
 
     def _segments(self, after: int) -> Iterator[list[ScheduledQuestion]]:

@@ -12,7 +12,7 @@ from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
-from soar_pipeline.models.policy import Policy, Weights, set_weights
+from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
 
 
 def trl_settings(
@@ -117,6 +117,21 @@ class ResettableTrainer(RLOOTrainer):
         self._metrics["train"].clear()
         set_seed(seed)
 
+    @divergence_told()
+    def train(self, *args, **options):
+        """TRL's; DivergedError where the policy is none any more. Callers save after it, so nothing of it is kept."""
+        return super().train(*args, **options)
+
+    def log(self, logs, start_time=None):
+        """TRL's, after each optimizer step, whose gradient must have been finite."""
+        norm = logs.get("grad_norm", 0.0)
+        if not math.isfinite(norm):
+            raise DivergedError(
+                f"training step {self.first_step + self.state.global_step}: the gradient's norm is {norm}, so the "
+                "training has diverged; lower its learning_rate or max_grad_norm, or take float32 as dtype"
+            )
+        super().log(logs, start_time)
+
     def create_optimizer(self, model=None):
         """A new AdamW that continues from the moments handed over, if any."""
         optimizer = super().create_optimizer(model)
@@ -149,17 +164,11 @@ class ResettableTrainer(RLOOTrainer):
 
 
 class OnePassTrainer(ResettableTrainer):
-    """For one optimizer step per batch of rollouts, on one device in one micro-batch: one pass of the policy less.
+    """For one optimizer step per batch of rollouts, in one micro-batch without checkpointing: a pass less.
 
     TRL computes the log-probabilities of new rollouts without gradient, because the KL in the reward needs them, and
     then the same ones with gradient for the loss. Here the first pass keeps its graph and the loss is taken through it.
     """
-
-    @staticmethod
-    def fits(settings: TRLSettings) -> bool:
-        """Gradient checkpointing would be off in the kept pass; several processes reduce gradients in their own."""
-        one_batch = settings.gradient_accumulation_steps == settings.steps_per_generation == 1
-        return one_batch and settings.world_size == 1 and not settings.gradient_checkpointing
 
     def _generate_and_score_completions(self, inputs):
         scored = super()._generate_and_score_completions(inputs)

@@ -18,10 +18,13 @@ from soar_pipeline.training.schedules import ScheduledQuestion
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """What one optimizer step saw. `no_signal_share`: groups whose rewards, KL included, were all equal."""
+    """What one optimizer step saw. `no_signal_share`: groups whose rewards, KL included, were all equal.
+
+    reward: None where no completion could be scored.
+    """
 
     step: int
-    reward: float
+    reward: float | None
     kl: float | None
     no_signal_share: float
     tokens: int
@@ -48,7 +51,7 @@ class StudentTrainer:
             folder=Path(tempfile.gettempdir()),
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
-        kind = OnePassTrainer if OnePassTrainer.fits(settings) else ResettableTrainer
+        kind = OnePassTrainer if config.one_pass else ResettableTrainer
         self.trainer = kind(policy, self._rewards, settings, placeholder)
 
     def train(

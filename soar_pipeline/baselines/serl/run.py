@@ -42,7 +42,8 @@ class SerlRun:
 
     seeds: the hard train problems' questions. rollout_prompt: holds `{question}`. `fits(prompt)` tells whether a
     completion has room after it; `evaluate(step)` measures the policy's current weights and returns the curve's
-    pass@k columns. Checkpoints lie between steps, where nothing waits and nothing is half gathered.
+    pass@k columns, and `intact(curve)` tells whether what it wrote for a curve is still there. Checkpoints lie between
+    steps, where nothing waits and nothing is half gathered.
     """
 
     config: SerlConfig
@@ -55,6 +56,7 @@ class SerlRun:
     grader: Grader
     trainer: SerlTrainer
     evaluate: Callable[[int], dict[str, float]]
+    intact: Callable[[list[Row]], bool]
     folder: CheckpointFolder
     tracker: Tracker
     name: str
@@ -148,7 +150,7 @@ class SerlRun:
         return self.fits(self._prompt(question))
 
     def _restored(self) -> tuple[list[Row], list[Row]]:
-        checkpoint = self.folder.load()
+        checkpoint = self.folder.load(lambda record: self.intact(record["curve"]))
         if checkpoint is None:
             return [], []
         self.trainer.restore(checkpoint.weights["policy"], checkpoint.weights["moments"])

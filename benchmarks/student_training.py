@@ -1,0 +1,187 @@
+"""Students trained with the pipeline's trainer, against the obvious use of TRL, and against the least there is to do.
+
+    python benchmarks/student_training.py
+
+Each student is the base model after `--steps` RLOO steps on questions of a pool (the embedded world's curated ones,
+which students learn from; without `--pool`, of the first data set).
+- obvious: for each student, load the model and build a new `RLOOTrainer` with the same settings.
+- ours: one trainer, reset for each student.
+- floor: what no trainer can leave out, on the very batches that ours saw: `generate` of the same length, one reference
+  pass, one forward and backward pass with the loss of the policy gradient, the AdamW step.
+
+Prints seconds per student and the ratios. All three run in turns in one process, `--rounds` times.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean, median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from datasets import Dataset
+from student_step import Clock
+from throughput import questions_of
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PrinterCallback
+from trl import RLOOTrainer
+
+from soar_pipeline.config import load
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.grading.reward import student_reward
+from soar_pipeline.located import located
+from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy, set_weights
+from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.slices import prompt_texts
+from soar_pipeline.training.rloo import trl_settings
+from soar_pipeline.training.schedules import constant_schedule
+from soar_pipeline.training.student import StudentTrainer
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Comparison:
+    """The three ways to train a student, on one model and one schedule of questions per student."""
+
+    def __init__(self, config, folder: Path, grader: Grader, questions, steps: int):
+        self.config, self.folder, self.grader, self.steps = config, folder, grader, steps
+        model = config.models["base"]
+        self.policy = load_policy(folder, model.dtype)
+        self.policy.model.name_or_path = str(folder)
+        self.prompts = PromptFormat(prompt_texts(config), model.chat_template, self.policy.tokenizer)
+        self.trainer = StudentTrainer(self.policy, self.prompts, grader, config.student, config.generation)
+        self.base = copy_weights(self.policy.model)
+        self.questions = questions
+        self.batches: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+        self._remember_batches()
+
+    def schedule(self, student: int):
+        return constant_schedule(self.questions, self.steps, self.config.student.batch_size, seed=student)
+
+    def ours(self, student: int) -> float:
+        """Trains a student; returns the mean reward of its last step, as the next does."""
+        self.batches.clear()
+        return self.trainer.train(self.schedule(student), seed=student, start=self.base, reference=self.base)[-1].reward
+
+    def obvious(self, student: int) -> float:
+        config = self.config.student
+        model = AutoModelForCausalLM.from_pretrained(self.folder, dtype=self.policy.model.dtype)
+        tokenizer = AutoTokenizer.from_pretrained(self.folder, padding_side="left")
+        tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+        settings = trl_settings(
+            config,
+            rollouts=config.batch_size * config.group_size,
+            group_size=config.group_size,
+            max_new_tokens=self.config.generation.student_max_new_tokens,
+            temperature=self.config.generation.temperature,
+            folder=Path(tempfile.gettempdir()),
+        )
+        settings.max_steps, settings.seed, settings.learning_rate = self.steps, student, config.learning_rate
+        settings.lr_scheduler_type = "cosine"
+        rows = [
+            {"prompt": self.prompts.student(item.question), "answer": item.answer} for item in self.schedule(student)
+        ]
+        trainer = RLOOTrainer(
+            model=model,
+            reward_funcs=self._reward,
+            args=settings,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.train()
+        return [entry["reward"] for entry in trainer.state.log_history if "reward" in entry][-1]
+
+    def floor(self, student: int) -> None:
+        """On the batches of our last student."""
+        model, reference = self.policy.model, self.trainer.trainer.ref_model
+        set_weights(model, self.base)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=self.config.student.learning_rate)
+        temperature = self.config.generation.temperature
+        for ids, mask, completion in self.batches:
+            generation = GenerationConfig(
+                do_sample=True,
+                top_k=0,
+                temperature=temperature,
+                min_new_tokens=completion,
+                max_new_tokens=completion,
+                pad_token_id=self.policy.tokenizer.pad_token_id,
+                eos_token_id=self.policy.eos_token_ids,
+            )
+            with torch.no_grad():
+                model.eval()
+                prompt = {"input_ids": ids[:, :-completion], "attention_mask": mask[:, :-completion]}
+                model.generate(**prompt, generation_config=generation)
+            for part, part_mask in zip(*(x.split(self.micro_batch(len(ids))) for x in (ids, mask)), strict=True):
+                labels = part.masked_fill(part_mask == 0, -100)
+                labels[:, :-completion] = -100
+                inputs = {"input_ids": part, "attention_mask": part_mask, "labels": labels}
+                with torch.no_grad():
+                    reference(**inputs, fused_lm_head=True)
+                model(**inputs, fused_lm_head=True).log_probs.sum().div(len(ids)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def micro_batch(self, rollouts: int) -> int:
+        return self.config.student.micro_batch_size or rollouts
+
+    def _reward(self, completions, answer, **_) -> list[float | None]:
+        grades = self.grader.grade(list(zip(answer, completions, strict=True)))
+        return [
+            student_reward(completion, gold, grade, self.config.student)
+            for completion, gold, grade in zip(completions, answer, grades, strict=True)
+        ]
+
+    def _remember_batches(self) -> None:
+        inner = self.trainer.trainer
+        score = inner._generate_and_score_completions
+
+        def remembered(inputs):
+            scored = score(inputs)
+            ids = torch.cat([scored["prompt_ids"], scored["completion_ids"]], dim=1)
+            mask = torch.cat([scored["prompt_mask"], scored["completion_mask"]], dim=1)
+            self.batches.append((ids, mask, scored["completion_ids"].shape[1]))
+            return scored
+
+        inner._generate_and_score_completions = remembered
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "embedded_full.yaml")
+    parser.add_argument("--pool", default="curated", help="name in `pools`, or an empty one (default: curated)")
+    parser.add_argument("--steps", type=int, default=12, help="RLOO steps of a student (default: 12)")
+    parser.add_argument("--rounds", type=int, default=3, help="students of each way (default: 3)")
+    parser.add_argument("--cpu-time", action="store_true", help="count CPU time: on a busy machine, one thread")
+    options = parser.parse_args()
+    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    clock = Clock(options.cpu_time)
+    seconds: dict[str, list[float]] = {"obvious": [], "ours": [], "floor": []}
+    rewards: dict[str, list[float]] = {"obvious": [], "ours": []}
+    with tempfile.TemporaryDirectory() as workplace, Grader(config.grading) as grader:
+        folder = Path(workplace) / "model"
+        write_base_model(config.models["base"], config.seed, folder)
+        pool = config.pools[options.pool] if options.pool else next(iter(config.datasets.values())).pool
+        comparison = Comparison(config, folder, grader, questions_of(options.pool or "data set", pool), options.steps)
+        started = time.perf_counter()
+        for student in range(options.rounds):
+            # Ours before the floor, which replays its batches.
+            for name in ("obvious", "ours", "floor"):
+                before = clock.now()
+                reward = getattr(comparison, name)(student)
+                seconds[name].append(clock.now() - before)
+                if name in rewards:
+                    rewards[name].append(reward)
+    for name, values in seconds.items():
+        reward = f", reward of the last step {fmean(rewards[name]):.1f}" if name in rewards else ""
+        print(f"{name:8} {median(values):7.2f} s per student of {options.steps} steps{reward}")
+    middle = {name: median(values) for name, values in seconds.items()}
+    print(f"obvious / ours  {middle['obvious'] / middle['ours']:.2f}")
+    print(f"ours / floor    {middle['ours'] / middle['floor']:.2f}")
+    print(f"measured in {time.perf_counter() - started:.0f} s, {options.rounds} rounds", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

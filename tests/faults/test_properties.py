@@ -1,0 +1,120 @@
+"""Properties of parser, extractor and artifacts over texts that nobody thought of."""
+
+import string
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from soar_pipeline import artifacts
+from soar_pipeline.artifacts import Provenance, digest, read_provenance, read_rows, table, write_parquet
+from soar_pipeline.grading.boxes import last_boxed
+from soar_pipeline.soar.parsing import TAGS, ParsedQuestion, Rejection, parse_teacher_completion, tagged
+
+QUICK = settings(max_examples=200, deadline=None, derandomize=True)
+# All characters that UTF-8 can write, and the pieces that mean something here more often than chance has it.
+CHARACTERS = st.characters(codec="utf-8")
+PIECES = st.sampled_from(
+    [*TAGS, "\\boxed{", "\\boxed", "\\\\", "\\{", "\\}", "{", "}", "5", " ", "\n", "\x00", "\u202e"]
+)
+TEXTS = st.lists(st.one_of(PIECES, st.text(CHARACTERS, max_size=8)), max_size=30).map("".join)
+PLAIN = st.text(string.ascii_letters + string.digits + " +-*/=^_.,()", min_size=1).filter(str.strip)
+
+
+def balanced(text: str) -> bool:
+    """Braces that open are closed, by a count of our own: none is escaped here."""
+    depth = 0
+    for character in text:
+        depth += {"{": 1, "}": -1}.get(character, 0)
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+@QUICK
+@given(TEXTS)
+def test_any_text_has_a_box_that_stands_in_it_or_none(text):
+    found = last_boxed(text)
+    assert found is None or (found in text and "\\boxed" in text)
+
+
+@QUICK
+@given(TEXTS, PLAIN)
+def test_a_box_at_the_end_is_the_last_one(before, content):
+    # A backslash before it would make a line break of the box's own.
+    assert last_boxed(before + " \\boxed{" + content + "}") == content.strip()
+
+
+@QUICK
+@given(PLAIN, st.text(CHARACTERS, max_size=50).filter(lambda text: "\\boxed" not in text))
+def test_text_without_a_box_after_it_changes_no_box(content, after):
+    assert last_boxed("\\boxed{" + content + "}" + after) == content.strip()
+
+
+@QUICK
+@given(st.text("{}ab", max_size=40))
+def test_content_of_a_box_is_balanced(content):
+    found = last_boxed("\\boxed{" + content + "}")
+    assert found is None or balanced(found)
+    if balanced(content):
+        assert found == content.strip()
+
+
+@QUICK
+@given(TEXTS)
+def test_a_parsed_question_is_stripped_and_not_empty_and_stands_in_the_text(text):
+    parsed = parse_teacher_completion(text)
+    if isinstance(parsed, Rejection):
+        assert parsed.reason
+        return
+    assert parsed.question and parsed.answer
+    assert (parsed.question, parsed.answer) == (parsed.question.strip(), parsed.answer.strip())
+    assert parsed.question in text and parsed.answer in text
+    assert not any(tag in parsed.question for tag in TAGS)
+
+
+@QUICK
+@given(PLAIN, PLAIN, PLAIN)
+def test_a_well_formed_question_comes_back(question, answer, around):
+    text = f"{around}<question>{question}</question>{around}<answer>{around}\\boxed{{{answer}}}</answer>{around}"
+    assert parse_teacher_completion(text) == ParsedQuestion(question.strip(), answer.strip())
+
+
+@QUICK
+@given(TEXTS)
+def test_what_stands_between_tags_is_part_of_the_text(text):
+    assert tagged(text, "question") in text
+
+
+KINDS = {
+    pa.string(): st.text(CHARACTERS, max_size=20),
+    pa.int32(): st.integers(-(2**31), 2**31 - 1),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+    pa.bool_(): st.booleans(),
+}
+SCHEMAS = {name: schema for name, schema in vars(artifacts).items() if isinstance(schema, pa.Schema)}
+
+
+def rows_of(schema: pa.Schema) -> st.SearchStrategy:
+    columns = {field.name: st.none() | KINDS[field.type] if field.nullable else KINDS[field.type] for field in schema}
+    return st.lists(st.fixed_dictionaries(columns), max_size=4)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_any_rows_of_a_schema_come_back_from_its_file(name, tmp_path):
+    schema = SCHEMAS[name]
+
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(rows_of(schema), st.dictionaries(st.text(CHARACTERS), st.text(CHARACTERS), max_size=3))
+    def comes_back(rows, config):
+        path = tmp_path / "file.parquet"
+        write_parquet(path, table(rows, schema), Provenance(name, config))
+        assert read_rows(path, schema) == rows
+        assert read_provenance(path)["config"] == config
+        first = digest(path)
+        write_parquet(path, table(rows, schema), Provenance("another", {}))
+        assert digest(path) == first
+
+    comes_back()

@@ -1,0 +1,56 @@
+"""The benchmarks run, in a small shape; what they measure is no test's business."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+def test_a_student_step_of_a_known_shape_is_taken_apart(project: Path):
+    shape = project / "resources" / "models" / "digit-shuffles" / "config.json"
+    size = ["--questions", "2", "--group-size", "4", "--new-tokens", "24", "--prompt-tokens", "12", "--steps", "1"]
+    command = [sys.executable, "benchmarks/gpu_student_step.py", "--shape", shape, "--dtype", "float32", *size]
+    done = subprocess.run(
+        [*command, "--device", "h200"], cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    result = yaml.safe_load(done.stdout.rpartition("The students of a SOAR run")[0])
+    assert result["parameters"] == 336288
+    assert all(seconds > 0 for seconds in result["seconds"].values())
+    assert result["step_seconds"] == pytest.approx(sum(result["seconds"].values()))
+    # 200 outer steps, 16 students each, 10 or 15 steps.
+    assert result["soar_run_gpu_hours"][0] == pytest.approx(200 * 16 * 10 * result["step_seconds"] / 3600)
+    assert result["soar_run_gpu_hours"][1] == pytest.approx(1.5 * result["soar_run_gpu_hours"][0])
+    # One policy pass, one reference pass, and a backward pass counted twice: 2 FLOPs per parameter and position each.
+    # With forty tokens to choose from, the last of the eight completions may end early.
+    training = result["seconds"]["log-probabilities"] + result["seconds"]["backward"]
+    positions = result["training_flops_per_second"] * training / (2 * 336288 * 4)
+    assert 8 * (12 + 12) < positions <= 8 * (12 + 24)
+    assert positions == pytest.approx(round(positions))
+
+
+def test_an_unknown_shape_is_refused_with_the_known_ones(project: Path):
+    command = [sys.executable, "benchmarks/gpu_student_step.py", "--shape", "nowhere"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "meta-llama/Llama-3.2-3B-Instruct" in done.stderr
+
+
+def test_three_ways_to_train_a_student_are_compared(project: Path):
+    command = [sys.executable, "benchmarks/student_training.py", "--configfile", "config/smoke.yaml"]
+    done = subprocess.run(
+        [*command, "--steps", "2", "--rounds", "1"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    seconds = {line.split()[0]: float(line.split()[1]) for line in lines[:3]}
+    assert list(seconds) == ["obvious", "ours", "floor"]
+    assert float(lines[3].rpartition(" ")[2]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
+    assert float(lines[4].rpartition(" ")[2]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
