@@ -17,6 +17,9 @@ from slurm_cluster import NODES, Cluster, cluster, missing
 from test_resume import SOAR_OUTPUTS, digests
 from workflow_runs import ROOT, changed_config, planned_jobs, snakemake
 
+from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.training.checkpoints import CheckpointFolder
+
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=str(missing()))]
 
 PROFILE = ("--profile", ROOT / "tests" / "slurm_profile")
@@ -171,4 +174,21 @@ def test_a_second_job_refuses_while_the_orphan_of_a_killed_controller_writes(
     slurm.inside(orphan["host"], "kill", "-CONT", str(orphan["process"]))
     wait_until_no_job_is_left(slurm)
     assert digests(before_soar / SOAR, SOAR_OUTPUTS) == digests(finished / SOAR, SOAR_OUTPUTS)
-    print(snakemake(before_soar, "-n", SOAR / "steps.parquet", "--configfile", configs["one node"]))
+    # What the orphan finished counts as done.
+    assert planned_jobs(before_soar, SOAR / "steps.parquet", "--configfile", configs["one node"]) == {}
+
+
+def test_where_hosts_share_no_locks_slurm_says_whether_the_other_job_runs(slurm: Cluster, tmp_path: Path):
+    job = slurm.command("sbatch", "--parsable", "--output=/dev/null", "--wrap", "sleep 300").strip()
+    while job not in slurm.command("squeue", "--noheader", "--states=RUNNING", "--format=%i").split():
+        time.sleep(0.2)
+    folder = CheckpointFolder(tmp_path)
+    # As a file system without shared locks shows it: the other host's words, and a lock that is free.
+    (tmp_path / "lock").write_text(json.dumps({"host": "n1", "process": 7, "slurm_job": job}))
+
+    with pytest.raises(ArtifactError, match=f"host n1, process 7, SLURM job {job}"), folder.locked():
+        pass
+    slurm.command("scancel", job)
+    wait_until_no_job_is_left(slurm)
+    with folder.locked():
+        pass
