@@ -182,7 +182,7 @@ class GradingConfig(Section):
     """Math-Verify in killable worker processes."""
 
     workers: int = Field(1, ge=1, description="worker processes per job")
-    timeout_seconds: int = Field(5, ge=1, description="seconds per comparison; beyond them the verdict is `timeout`")
+    timeout_seconds: int = Field(5, ge=1, description="CPU seconds per comparison, beyond them a `timeout`")
     memory_mb: int = Field(2048, ge=256, description="MB that a worker may take above its start size")
 
 

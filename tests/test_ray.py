@@ -4,10 +4,14 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,15 +34,15 @@ def two_nodes():
 
     The first says that it has two GPUs, which Ray takes on trust.
     """
-    options = ["--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats"]
-    with pytest.MonkeyPatch.context() as patch:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
         patch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parent.parent}")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
-        start(["--head", "--port=26379", "--num-gpus=2", "--include-dashboard=false", *options])
-        start(["--address=127.0.0.1:26379", "--num-gpus=0", *options])
-        patch.setenv("RAY_ADDRESS", "127.0.0.1:26379")
+        port = address.rpartition(":")[2]
+        running.enter_context(node(["--head", f"--port={port}", "--num-gpus=2", "--include-dashboard=false"]))
+        running.enter_context(node([f"--address={address}", "--num-gpus=0"]))
+        patch.setenv("RAY_ADDRESS", address)
         yield
-        subprocess.run([RAY, "stop", "--force"], check=False, capture_output=True)
 
 
 @pytest.fixture
@@ -55,9 +59,26 @@ def ray_actors(two_nodes):
         actors.close()
 
 
-def start(options: list[str]) -> None:
-    done = subprocess.run([RAY, "start", *options], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@contextmanager
+def node(options: list[str]) -> Iterator[None]:
+    """A node that ends with the block; `ray stop` would end every Ray on the machine."""
+    command = [RAY, "start", "--block", "--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats"]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen([*command, *options], stdout=said, stderr=subprocess.STDOUT)
+        try:
+            deadline = time.monotonic() + 240
+            while "Ray runtime started" not in (said.seek(0), said.read())[1]:
+                assert process.poll() is None and time.monotonic() < deadline, (said.seek(0), said.read())
+                time.sleep(0.5)
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def node_killed_once(base_model: Path, folder: Path) -> StudentWorker:

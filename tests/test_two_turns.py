@@ -1,5 +1,7 @@
 """A teacher that writes the question first and then its answer, with no filter (spec section 3)."""
 
+from typing import ClassVar
+
 import pytest
 
 from soar_pipeline.artifacts import QUESTIONS, read_rows
@@ -75,6 +77,7 @@ class AsciiTokenizer:
     """One token per character."""
 
     chat_template = None
+    added_tokens_decoder: ClassVar = {}
 
     def __call__(self, text: str) -> dict[str, list[int]]:
         return {"input_ids": [ord(character) for character in text]}

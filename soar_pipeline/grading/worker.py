@@ -82,11 +82,12 @@ def main(timeout_seconds: int, memory_mb: int) -> None:
     answers = {"verifies": verifies, "parses": parses}
     for line in sys.stdin:
         kind, *texts = json.loads(line)
-        # One alarm over parsing and comparison in place of Math-Verify's own. Without a handler it ends the process,
-        # even out of C code; an exception would wait for the interpreter, and may be swallowed.
-        signal.alarm(timeout_seconds)
+        # One timer over parsing and comparison in place of Math-Verify's own, of CPU time: a busy machine changes no
+        # verdict. Without a handler it ends the process, even out of C code; an exception would wait for the
+        # interpreter, and may be swallowed.
+        signal.setitimer(signal.ITIMER_PROF, timeout_seconds)
         reply = answers[kind](*texts)
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         if memory.half_used:
             return
         print(json.dumps(reply), file=replies, flush=True)

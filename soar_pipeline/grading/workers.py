@@ -24,7 +24,9 @@ Request = tuple[str, ...]
 START_SECONDS = 120.0
 # Somebody may kill a worker while it starts, too.
 STARTS = 3
-# What a worker gets beyond its own timeout before it is killed.
+# A worker counts its own CPU seconds. One that waits instead of computing, or gets no CPU, is killed after so many
+# times its timeout on the wall, and the grace.
+WALL_SECONDS_PER_CPU_SECOND = 5
 GRACE_SECONDS = 1.0
 # What a worker sees of the environment: it reads hostile text, and keys are none of its business.
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME")
@@ -58,7 +60,7 @@ class _Worker:
         """Raises BrokenPipeError where the worker has died since its last reply."""
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
-        self.deadline = time.monotonic() + self.timeout_seconds + GRACE_SECONDS
+        self.deadline = time.monotonic() + WALL_SECONDS_PER_CPU_SECOND * self.timeout_seconds + GRACE_SECONDS
 
     def receive(self) -> bytes:
         """The reply's line, empty where the worker has died."""
