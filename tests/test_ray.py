@@ -2,12 +2,13 @@
 
 import json
 import os
-import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -30,15 +31,41 @@ def two_nodes():
 
     The first says that it has two GPUs, which Ray takes on trust.
     """
-    options = ["--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats"]
-    with pytest.MonkeyPatch.context() as patch:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as nodes:
         patch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parent.parent}")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
-        start(["--head", "--port=26379", "--num-gpus=2", "--include-dashboard=false", *options])
-        start(["--address=127.0.0.1:26379", "--num-gpus=0", *options])
-        patch.setenv("RAY_ADDRESS", "127.0.0.1:26379")
+        # Ray decides on tokens as it is imported, which this process has done; the nodes are for this machine alone.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        nodes.enter_context(node("--head", f"--port={port}", "--num-gpus=2", "--include-dashboard=false"))
+        wait_for(port)
+        nodes.enter_context(node(f"--address=127.0.0.1:{port}", "--num-gpus=0"))
+        patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
         yield
-        subprocess.run([RAY, "stop", "--force"], check=False, capture_output=True)
+
+
+@contextmanager
+def node(*options: str):
+    """A node that ends with this test: `ray stop` would end everybody's on this machine."""
+    command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
+    command += ["--object-store-memory=80000000", "--disable-usage-stats", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "Ray's first node did not start"
+            time.sleep(0.2)
 
 
 @pytest.fixture
