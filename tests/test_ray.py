@@ -2,15 +2,12 @@
 
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,15 +31,41 @@ def two_nodes():
 
     The first says that it has two GPUs, which Ray takes on trust.
     """
-    address = f"127.0.0.1:{free_port()}"
-    with pytest.MonkeyPatch.context() as patch, ExitStack() as running:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as nodes:
         patch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parent.parent}")
-        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex())
-        port = address.rpartition(":")[2]
-        running.enter_context(node(["--head", f"--port={port}", "--num-gpus=2", "--include-dashboard=false"]))
-        running.enter_context(node([f"--address={address}", "--num-gpus=0"]))
-        patch.setenv("RAY_ADDRESS", address)
+        # Ray decides on tokens as it is imported, which this process has done; the nodes are for this machine alone.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        nodes.enter_context(node("--head", f"--port={port}", "--num-gpus=2", "--include-dashboard=false"))
+        wait_for(port)
+        nodes.enter_context(node(f"--address=127.0.0.1:{port}", "--num-gpus=0"))
+        patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
         yield
+
+
+@contextmanager
+def node(*options: str):
+    """A node that ends with this test: `ray stop` would end everybody's on this machine."""
+    command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=1"]
+    command += ["--object-store-memory=80000000", "--disable-usage-stats", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "Ray's first node did not start"
+            time.sleep(0.2)
 
 
 @pytest.fixture
@@ -59,26 +82,9 @@ def ray_actors(two_nodes):
         actors.close()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-@contextmanager
-def node(options: list[str]) -> Iterator[None]:
-    """A node that ends with the block; `ray stop` would end every Ray on the machine."""
-    command = [RAY, "start", "--block", "--num-cpus=1", "--object-store-memory=80000000", "--disable-usage-stats"]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen([*command, *options], stdout=said, stderr=subprocess.STDOUT)
-        try:
-            deadline = time.monotonic() + 240
-            while "Ray runtime started" not in (said.seek(0), said.read())[1]:
-                assert process.poll() is None and time.monotonic() < deadline, (said.seek(0), said.read())
-                time.sleep(0.5)
-            yield
-        finally:
-            process.terminate()
-            process.wait(60)
+def start(options: list[str]) -> None:
+    done = subprocess.run([RAY, "start", *options], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def node_killed_once(base_model: Path, folder: Path) -> StudentWorker:
