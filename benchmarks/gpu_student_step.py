@@ -25,6 +25,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 from soar_pipeline.config import GenerationConfig as Generation
 from soar_pipeline.config import GradingConfig, SoarConfig, StudentConfig
+from soar_pipeline.cost.savings import PAPER_SOAR_GPU_HOURS
 from soar_pipeline.cost.speed import read_device
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import Policy, PromptFormat, copy_weights, load_policy
@@ -33,7 +34,6 @@ from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAPER_GPU_HOURS = "1536 to 1920"
 
 
 def random_policy(shape: dict, dtype: str, folder: Path) -> Policy:
@@ -58,7 +58,6 @@ def random_policy(shape: dict, dtype: str, folder: Path) -> Policy:
     # The trainer makes its reference model from a folder.
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    del model
     return load_policy(folder, dtype)
 
 
@@ -146,11 +145,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
     print(yaml.safe_dump(result, sort_keys=False))
-    low, high = result["soar_run_gpu_hours"]
-    print(
-        f"The students of a SOAR run: {low:.3g} to {high:.3g} GPU-hours on this device "
-        f"(10 or 15 inner steps each); the paper: {PAPER_GPU_HOURS}, whole runs."
-    )
+    hours, papers = ("{:.4g} to {:.4g}".format(*span) for span in (result["soar_run_gpu_hours"], PAPER_SOAR_GPU_HOURS))
+    print(f"The students of a SOAR run: {hours} GPU-hours on this device; the paper: {papers}, whole runs.")
 
 
 if __name__ == "__main__":

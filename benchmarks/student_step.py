@@ -55,7 +55,6 @@ class StepParts:
     NAMES = ("generation", "grading", "log-probabilities", "backward", "optimizer", "rest")
 
     def __init__(self, trainer: ResettableTrainer, clock: Clock):
-        self.clock = clock
         self.forward_positions = self.trained_positions = 0
         for name, owner, method in (
             ("generation", trainer, "_generate_single_turn"),

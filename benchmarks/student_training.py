@@ -28,15 +28,14 @@ from throughput import questions_of
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PrinterCallback
 from trl import RLOOTrainer
 
-from soar_pipeline.config import load
+from soar_pipeline.config import Config, load
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.located import located
 from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy, set_weights
 from soar_pipeline.models.sources import write_base_model
 from soar_pipeline.slices import prompt_texts
 from soar_pipeline.training.rloo import trl_settings
-from soar_pipeline.training.schedules import constant_schedule
+from soar_pipeline.training.schedules import Question, ScheduledQuestion, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -45,11 +44,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Comparison:
     """The three ways to train a student, on one model and one schedule of questions per student."""
 
-    def __init__(self, config, folder: Path, grader: Grader, questions, steps: int):
-        self.config, self.folder, self.grader, self.steps = config, folder, grader, steps
+    def __init__(self, config: Config, folder: Path, grader: Grader, questions: list[Question], steps: int):
+        self.config, self.folder, self.steps = config, folder, steps
         model = config.models["base"]
         self.policy = load_policy(folder, model.dtype)
-        self.policy.model.name_or_path = str(folder)
         self.prompts = PromptFormat(prompt_texts(config), model.chat_template, self.policy.tokenizer)
         self.trainer = StudentTrainer(self.policy, self.prompts, grader, config.student, config.generation)
         self.base = copy_weights(self.policy.model)
@@ -57,7 +55,7 @@ class Comparison:
         self.batches: list[tuple[torch.Tensor, torch.Tensor, int]] = []
         self._remember_batches()
 
-    def schedule(self, student: int):
+    def schedule(self, student: int) -> list[ScheduledQuestion]:
         return constant_schedule(self.questions, self.steps, self.config.student.batch_size, seed=student)
 
     def ours(self, student: int) -> float:
@@ -85,7 +83,7 @@ class Comparison:
         ]
         trainer = RLOOTrainer(
             model=model,
-            reward_funcs=self._reward,
+            reward_funcs=self.trainer._rewards,
             args=settings,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -126,13 +124,6 @@ class Comparison:
 
     def micro_batch(self, rollouts: int) -> int:
         return self.config.student.micro_batch_size or rollouts
-
-    def _reward(self, completions, answer, **_) -> list[float | None]:
-        grades = self.grader.grade(list(zip(answer, completions, strict=True)))
-        return [
-            student_reward(completion, gold, grade, self.config.student)
-            for completion, gold, grade in zip(completions, answer, grades, strict=True)
-        ]
 
     def _remember_batches(self) -> None:
         inner = self.trainer.trainer

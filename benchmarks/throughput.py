@@ -54,7 +54,6 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
             f"import soar_pipeline.stages.train_soar; load_policy(Path({str(folder)!r}), {settings.dtype!r})",
         )
         policy = load_policy(folder, settings.dtype)
-        policy.model.name_or_path = str(folder)
         prompts = PromptFormat(prompt_texts(config), settings.chat_template, policy.tokenizer)
         # Problems of the first data set that uses the model.
         name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
