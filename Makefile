@@ -16,7 +16,7 @@ PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
 # Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run smoke cost test slurm faults lint schema install
+.PHONY: run smoke cost test slurm faults bench lint schema install
 
 run: .venv/.installed
 	$(SNAKEMAKE)
@@ -44,6 +44,14 @@ FOLDER ?= /tmp/soar-faults
 
 faults: .venv/.installed-dev
 	$(BIN)/python tests/faults/campaign.py --kills $(KILLS) --folder $(FOLDER)
+
+# Ratios from one run on this machine (docs/performance.md): about an hour on two cores that have nothing else to do.
+BENCHMARKS ?= machine student_training population filter workflow
+
+bench: .venv/.installed-dev
+	@for name in $(BENCHMARKS); do \
+		printf '\n== %s\n' "$$name"; $(BIN)/python "benchmarks/$$name.py" || exit; \
+	done
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

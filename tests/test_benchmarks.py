@@ -8,6 +8,15 @@ import pytest
 import yaml
 
 
+def printed(project: Path, *command: str) -> list[list[str]]:
+    """The words of each line that a benchmark prints."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
 def test_a_student_step_of_a_known_shape_is_taken_apart(project: Path):
     shape = project / "resources" / "models" / "digit-shuffles" / "config.json"
     size = ["--questions", "2", "--group-size", "4", "--new-tokens", "24", "--prompt-tokens", "12", "--steps", "1"]
@@ -39,18 +48,31 @@ def test_an_unknown_shape_is_refused_with_the_known_ones(project: Path):
 
 
 def test_three_ways_to_train_a_student_are_compared(project: Path):
-    command = [sys.executable, "benchmarks/student_training.py", "--configfile", "config/smoke.yaml"]
-    done = subprocess.run(
-        [*command, "--steps", "2", "--rounds", "1"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    seconds = {line.split()[0]: float(line.split()[1]) for line in lines[:3]}
+    size = ["--steps", "2", "--rounds", "1"]
+    lines = printed(project, "benchmarks/student_training.py", "--configfile", "config/smoke.yaml", *size)
+    seconds = {name: float(value) for name, value, *_ in lines[:3]}
     assert list(seconds) == ["obvious", "ours", "floor"]
-    assert float(lines[3].rpartition(" ")[2]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
-    assert float(lines[4].rpartition(" ")[2]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
+    assert float(lines[3][-1]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
+    assert float(lines[4][-1]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
+
+
+def test_a_population_on_several_workers_is_compared_with_one(project: Path):
+    size = ["--workers", "2", "--steps", "1", "--rounds", "1", "--sizes", "2"]
+    lines = printed(project, "benchmarks/population.py", "--configfile", "config/smoke.yaml", *size)
+    one, several, ratio = (float(line[-1 if line[-1] != "s" else -2]) for line in lines[:3])
+    assert ratio == pytest.approx(one / several, abs=0.1)
+    students, seconds, overhead = lines[4]
+    assert students == "2" and float(seconds) > 0
+    assert 0 < float(overhead.rstrip("%")) < 100
+
+
+def test_the_early_stopping_filter_is_compared_with_drawing_every_sample(project: Path):
+    size = ["--difficulties", "2", "--size", "8", "--pools", "16"]
+    lines = printed(project, "benchmarks/filter.py", "--configfile", "config/config.yaml", *size)
+    operations, rate, tokens, *_ = lines[1]
+    # Two operations: nearly every problem leaves after the first round of 8 of 128.
+    assert operations == "2" and float(rate.rstrip("%")) > 20
+    assert 3 < float(tokens) <= 16.5
+    problems, attempts, peak, unit, _ = lines[3]
+    assert (problems, attempts, unit) == ("16", str(16 * 128), "GiB")
+    assert 0.1 < float(peak) < 4

@@ -74,7 +74,7 @@ def train_soar(
     # The job's threads are shared out, so that the processes do not contend.
     threads = max(1, torch.get_num_threads() * max(1, ray_nodes) // workers)
     torch.set_num_threads(threads)
-    build = partial(_worker_in_own_process, config, base_model, threads)
+    build = partial(student_worker, config, base_model, threads)
     reward = load_reward(config.objective_name, config.objective, config.reward_sha256)
     hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
     folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
@@ -184,7 +184,7 @@ def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> 
     return Teacher(trainer, writer, seed)
 
 
-def _worker_in_own_process(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:
+def student_worker(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:
     """A student worker with a model and a grader of its own; lives as long as its process."""
     torch.set_num_threads(threads)
     sampling, generation = config.sampling, config.sampling.generation

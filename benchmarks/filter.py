@@ -1,0 +1,122 @@
+"""The fail@k filter: stopping at a problem's first right answer, against drawing all k samples.
+
+    python benchmarks/filter.py
+
+- Pools of embedded problems of one difficulty each (`--difficulties`), which the shipped base model solves more or less
+  often: tokens and seconds of both ways, in turns in one process, and what they keep. They draw other samples, so a
+  problem that is solved about once in k samples may be kept by one of them alone; `differ` counts these.
+- Memory: the filter's stage on pools of `--pools` problems, all k samples of each, with completions cut so short that
+  none is right; the peak resident memory of the stage's process.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from soar_pipeline.artifacts import PROBLEMS, Provenance, table, write_parquet
+from soar_pipeline.config import Config, PoolConfig, load
+from soar_pipeline.generation.attempts import AttemptDrawer, Problem, solved
+from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.grading.grader import Grader
+from soar_pipeline.located import located
+from soar_pipeline.models.policy import PromptFormat, load_policy
+from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.problems.sources import load_problems
+from soar_pipeline.slices import AttemptsSlice, prompt_texts
+
+PROJECT = Path(__file__).resolve().parent.parent
+# A box alone takes more.
+SHORT = 6
+
+
+@dataclass
+class Filtered:
+    seconds: float
+    tokens: int
+    kept: set[str]
+    solve_rate: float
+
+
+def pool_of(difficulty: list[int], size: int) -> list[Problem]:
+    pool = PoolConfig(adapter="digit_shuffles", difficulties=difficulty, size=size, world_seed=1)
+    problems = load_problems("pool", pool).problems
+    return [{name: getattr(problem, name) for name in PROBLEMS.names} for problem in problems]
+
+
+def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) -> Filtered:
+    started, tokens, kept, rates = time.perf_counter(), 0, set(), []
+    for attempts in drawer.draw_until_solved(problems, rounds, seed=0):
+        tokens += sum(attempt["tokens"] for attempt in attempts)
+        rates.append(fmean(attempt["verdict"] == "right" for attempt in attempts))
+        if not solved(attempts):
+            kept.add(attempts[0]["problem_id"])
+    return Filtered(time.perf_counter() - started, tokens, kept, fmean(rates))
+
+
+def early_stopping(config: Config, model: Path, difficulties: list[int], size: int) -> None:
+    policy = load_policy(model, config.models["base"].dtype)
+    prompts = PromptFormat(prompt_texts(config), config.models["base"].chat_template, policy.tokenizer)
+    rounds = list(config.filter.rounds)
+    print("operations  solve rate  tokens all/early  seconds all/early  kept all  kept early  differ")
+    with Grader(config.grading) as grader:
+        generator = TransformersGenerator(policy, config.generation.batch_size)
+        drawer = AttemptDrawer(generator, grader, prompts, config.generation)
+        for difficulty in difficulties:
+            problems = pool_of([difficulty], size)
+            early = filtered(drawer, problems, rounds)
+            drawn = filtered(drawer, problems, [sum(rounds)])
+            print(
+                f"{difficulty:10d}  {drawn.solve_rate:10.1%}  {drawn.tokens / early.tokens:16.1f}  "
+                f"{drawn.seconds / early.seconds:17.1f}  {len(drawn.kept):8d}  {len(early.kept):10d}  "
+                f"{len(drawn.kept ^ early.kept):6d}",
+                flush=True,
+            )
+
+
+def memory(config: Config, model: Path, folder: Path, sizes: list[int]) -> None:
+    short = config.model_copy(
+        update={"generation": config.generation.model_copy(update={"student_max_new_tokens": SHORT})}
+    )
+    sliced = AttemptsSlice.of(short, next(iter(config.datasets)))
+    print("problems  attempts  peak memory  seconds")
+    for size in sizes:
+        problems, attempts = folder / f"{size}.parquet", folder / f"{size}-attempts.parquet"
+        write_parquet(problems, table(pool_of([12], size), PROBLEMS), Provenance("benchmark", {}))
+        command = [sys.executable, "-m", "soar_pipeline.stages.sample_attempts", "--config", sliced.model_dump_json()]
+        command += ["--base-model", model, "--problems", problems, "--shard", "0", "--attempts", attempts]
+        started = time.perf_counter()
+        with (folder / "log").open("w") as log:
+            stage = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
+            _, status, usage = os.wait4(stage.pid, 0)
+        if status:
+            sys.exit((folder / "log").read_text())
+        drawn = size * sum(config.filter.rounds)
+        seconds = time.perf_counter() - started
+        print(f"{size:8d}  {drawn:8d}  {usage.ru_maxrss / 2**20:8.2f} GiB  {seconds:7.0f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "config.yaml")
+    parser.add_argument("--difficulties", type=int, nargs="*", default=[2, 5, 7], help="operations (default: 2 5 7)")
+    parser.add_argument("--size", type=int, default=128, help="problems of each difficulty (default: 128)")
+    parser.add_argument("--pools", type=int, nargs="*", default=[500, 5000], help="problems (default: 500 5000)")
+    options = parser.parse_args()
+    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "model"
+        write_base_model(config.models["base"], config.seed, model)
+        early_stopping(config, model, options.difficulties, options.size)
+        memory(config, model, Path(folder), options.pools)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The student population of an outer step: on several workers against one, and as it grows.
+
+    python benchmarks/population.py
+
+Students are those of the configuration's first data set and objective, trained for `--steps` steps on the embedded
+world's curated questions (`--pool`).
+- one worker, with a thread for each core, against a worker process for each core, with one thread each: the same
+  students, in turns, `--rounds` times. The limit is the number of cores.
+- populations of `--sizes` students on the worker processes: seconds per student, and the overhead, which is the
+  share of the workers' time in which they do not work on a student.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+from throughput import questions_of
+
+from soar_pipeline.config import Config, load
+from soar_pipeline.located import located
+from soar_pipeline.models.policy import copy_weights
+from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.slices import SoarSlice
+from soar_pipeline.soar.students import Executor, InProcess, StudentPool, Trial, WorkerProcesses
+from soar_pipeline.stages.train_soar import student_worker
+from soar_pipeline.training.schedules import Question
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Population:
+    """Trains populations of students from one base model, and says how long they took."""
+
+    def __init__(self, config: Config, folder: Path, questions: list[Question], steps: int):
+        dataset, objective = next(iter(config.datasets)), next(iter(config.objectives))
+        self.slice = SoarSlice.of(config, dataset, objective)
+        self.folder, self.questions, self.steps = folder, questions, steps
+        self.model = folder / "model"
+        write_base_model(config.models[config.datasets[dataset].model], config.seed, self.model)
+        # This process's own worker: trains where there is one, else measures the baseline, as in a SOAR run.
+        self.worker = student_worker(self.slice, self.model, threads=1)
+        self.base = copy_weights(self.worker.trainer.policy.model)
+
+    @contextmanager
+    def processes(self, workers: int) -> Iterator[WorkerProcesses]:
+        """Worker processes of one thread each; one student each has gone before, so that starting is not measured."""
+        executor = WorkerProcesses(partial(student_worker, self.slice, self.model, 1), workers)
+        try:
+            self.train(executor, workers, steps=1)
+            yield executor
+        finally:
+            executor.close()
+
+    def train(self, executor: Executor, students: int, steps: int | None = None) -> tuple[float, list[Trial]]:
+        """Wall seconds of a population, and its trials; equal for every executor."""
+        soar = self.slice.soar
+        pool = StudentPool(executor, self.worker.examiner, self.folder / "students", seed=0)
+        n = soar.questions_per_dataset
+        datasets = [[self.questions[(k * n + i) % len(self.questions)] for i in range(n)] for k in range(students)]
+        started = time.perf_counter()
+        trials = pool.train(
+            1,
+            datasets,
+            baseline=self.base,
+            reward_questions=self.questions[: soar.reward_questions],
+            repeats=1,
+            inner_steps=steps or self.steps,
+        )
+        return time.perf_counter() - started, trials
+
+
+def one_against_several(population: Population, executor: WorkerProcesses, workers: int, rounds: int) -> None:
+    students = 2 * workers
+    seconds: dict[str, list[float]] = {"one worker": [], "several": []}
+    for _ in range(rounds):
+        torch.set_num_threads(workers)
+        one, expected = population.train(InProcess(population.worker), students)
+        torch.set_num_threads(1)
+        several, found = population.train(executor, students)
+        seconds["one worker"].append(one)
+        seconds["several"].append(several)
+        # Another number of threads may add in another order: the last digits may differ, and with them a token.
+        print(
+            f"rewards: {[round(trial.reward, 3) for trial in expected]} {[round(trial.reward, 3) for trial in found]}",
+            file=sys.stderr,
+        )
+    one, several = (median(values) for values in seconds.values())
+    print(f"{students} students on one worker of {workers} threads   {one:8.2f} s")
+    print(f"{students} students on {workers} workers of one thread   {several:8.2f} s")
+    print(f"one worker / several   {one / several:.2f}")
+
+
+def growth(population: Population, executor: WorkerProcesses, workers: int, sizes: list[int]) -> None:
+    print("students  s per student  overhead")
+    for size in sizes:
+        seconds, trials = population.train(executor, size)
+        busy = sum(trial.seconds for trial in trials) / (workers * seconds)
+        print(f"{size:8d}  {seconds / size:13.2f}  {1 - busy:7.1%}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "embedded_full.yaml")
+    parser.add_argument("--pool", default="curated", help="name in `pools` (default: curated)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: the cores of this machine")
+    parser.add_argument("--steps", type=int, default=4, help="RLOO steps of a student (default: 4)")
+    parser.add_argument("--rounds", type=int, default=3, help="populations of each way (default: 3)")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[4, 16, 64], help="students (default: 4 16 64)")
+    options = parser.parse_args()
+    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    with tempfile.TemporaryDirectory() as folder:
+        questions = questions_of(options.pool, config.pools[options.pool])
+        population = Population(config, Path(folder), questions, options.steps)
+        with population.processes(options.workers) as executor:
+            one_against_several(population, executor, options.workers, options.rounds)
+            growth(population, executor, options.workers, options.sizes)
+
+
+if __name__ == "__main__":
+    main()
