@@ -21,7 +21,7 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from soar_pipeline.artifacts import PROBLEMS, Provenance, table, write_parquet
+from soar_pipeline.artifacts import PROBLEMS, read_rows
 from soar_pipeline.config import Config, PoolConfig, load
 from soar_pipeline.generation.attempts import AttemptDrawer, Problem, solved
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
@@ -29,8 +29,9 @@ from soar_pipeline.grading.grader import Grader
 from soar_pipeline.located import located
 from soar_pipeline.models.policy import PromptFormat, load_policy
 from soar_pipeline.models.sources import write_base_model
-from soar_pipeline.problems.sources import load_problems
-from soar_pipeline.slices import AttemptsSlice, prompt_texts
+from soar_pipeline.problems.digit_shuffles import MAX_DIFFICULTY
+from soar_pipeline.slices import AttemptsSlice, ProblemsSlice, prompt_texts
+from soar_pipeline.stages.load_problems import load_problems
 
 PROJECT = Path(__file__).resolve().parent.parent
 # A box alone takes more.
@@ -45,10 +46,11 @@ class Filtered:
     solve_rate: float
 
 
-def pool_of(difficulty: list[int], size: int) -> list[Problem]:
-    pool = PoolConfig(adapter="digit_shuffles", difficulties=difficulty, size=size, world_seed=1)
-    problems = load_problems("pool", pool).problems
-    return [{name: getattr(problem, name) for name in PROBLEMS.names} for problem in problems]
+def pool_of(config: Config, difficulty: int, size: int, file: Path) -> list[Problem]:
+    """Problems of one difficulty, written to `file` by their stage."""
+    pool = PoolConfig(adapter="digit_shuffles", difficulties=(difficulty,), size=size, world_seed=1)
+    load_problems(ProblemsSlice(name="pool", dataset=pool, grading=config.grading), file)
+    return read_rows(file, PROBLEMS)
 
 
 def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) -> Filtered:
@@ -61,7 +63,7 @@ def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) 
     return Filtered(time.perf_counter() - started, tokens, kept, fmean(rates))
 
 
-def early_stopping(config: Config, model: Path, difficulties: list[int], size: int) -> None:
+def early_stopping(config: Config, model: Path, folder: Path, difficulties: list[int], size: int) -> None:
     policy = load_policy(model, config.models["base"].dtype)
     prompts = PromptFormat(prompt_texts(config), config.models["base"].chat_template, policy.tokenizer)
     rounds = list(config.filter.rounds)
@@ -70,7 +72,7 @@ def early_stopping(config: Config, model: Path, difficulties: list[int], size: i
         generator = TransformersGenerator(policy, config.generation.batch_size)
         drawer = AttemptDrawer(generator, grader, prompts, config.generation)
         for difficulty in difficulties:
-            problems = pool_of([difficulty], size)
+            problems = pool_of(config, difficulty, size, folder / "problems.parquet")
             early = filtered(drawer, problems, rounds)
             drawn = filtered(drawer, problems, [sum(rounds)])
             print(
@@ -89,7 +91,7 @@ def memory(config: Config, model: Path, folder: Path, sizes: list[int]) -> None:
     print("problems  attempts  peak memory  seconds")
     for size in sizes:
         problems, attempts = folder / f"{size}.parquet", folder / f"{size}-attempts.parquet"
-        write_parquet(problems, table(pool_of([12], size), PROBLEMS), Provenance("benchmark", {}))
+        pool_of(config, MAX_DIFFICULTY, size, problems)
         command = [sys.executable, "-m", "soar_pipeline.stages.sample_attempts", "--config", sliced.model_dump_json()]
         command += ["--base-model", model, "--problems", problems, "--shard", "0", "--attempts", attempts]
         started = time.perf_counter()
@@ -114,7 +116,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         write_base_model(config.models["base"], config.seed, model)
-        early_stopping(config, model, options.difficulties, options.size)
+        early_stopping(config, model, Path(folder), options.difficulties, options.size)
         memory(config, model, Path(folder), options.pools)
 
 
