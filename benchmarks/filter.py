@@ -2,10 +2,10 @@
 
     python benchmarks/filter.py
 
-- Pools of embedded problems of one difficulty each (`--difficulties`), which the shipped base model solves more or less
+- Pools of embedded problems of so many operations each (`--pools`), which the shipped base model solves more or less
   often: tokens and seconds of both ways, in turns in one process, and what they keep. They draw other samples, so a
   problem that is solved about once in k samples may be kept by one of them alone; `differ` counts these.
-- Memory: the filter's stage on pools of `--pools` problems, all k samples of each, with completions cut so short that
+- Memory: the filter's stage on pools of `--sizes` problems, all k samples of each, with completions cut so short that
   none is right; the peak resident memory of the stage's process.
 """
 
@@ -46,9 +46,9 @@ class Filtered:
     solve_rate: float
 
 
-def pool_of(config: Config, difficulty: int, size: int, file: Path) -> list[Problem]:
-    """Problems of one difficulty, written to `file` by their stage."""
-    pool = PoolConfig(adapter="digit_shuffles", difficulties=(difficulty,), size=size, world_seed=1)
+def pool_of(config: Config, difficulties: list[int], size: int, file: Path) -> list[Problem]:
+    """Problems of these difficulties, in equal parts, written to `file` by their stage."""
+    pool = PoolConfig(adapter="digit_shuffles", difficulties=difficulties, size=size, world_seed=1)
     load_problems(ProblemsSlice(name="pool", dataset=pool, grading=config.grading), file)
     return read_rows(file, PROBLEMS)
 
@@ -63,7 +63,7 @@ def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) 
     return Filtered(time.perf_counter() - started, tokens, kept, fmean(rates))
 
 
-def early_stopping(config: Config, model: Path, folder: Path, difficulties: list[int], size: int) -> None:
+def early_stopping(config: Config, model: Path, folder: Path, pools: list[str], size: int) -> None:
     policy = load_policy(model, config.models["base"].dtype)
     prompts = PromptFormat(prompt_texts(config), config.models["base"].chat_template, policy.tokenizer)
     rounds = list(config.filter.rounds)
@@ -71,12 +71,13 @@ def early_stopping(config: Config, model: Path, folder: Path, difficulties: list
     with Grader(config.grading) as grader:
         generator = TransformersGenerator(policy, config.generation.batch_size)
         drawer = AttemptDrawer(generator, grader, prompts, config.generation)
-        for difficulty in difficulties:
-            problems = pool_of(config, difficulty, size, folder / "problems.parquet")
+        for pool in pools:
+            difficulties = [int(difficulty) for difficulty in pool.split(",")]
+            problems = pool_of(config, difficulties, size, folder / "problems.parquet")
             early = filtered(drawer, problems, rounds)
             drawn = filtered(drawer, problems, [sum(rounds)])
             print(
-                f"{difficulty:10d}  {drawn.solve_rate:10.1%}  {drawn.tokens / early.tokens:16.1f}  "
+                f"{pool:>10}  {drawn.solve_rate:10.1%}  {drawn.tokens / early.tokens:16.1f}  "
                 f"{drawn.seconds / early.seconds:17.1f}  {len(drawn.kept):8d}  {len(early.kept):10d}  "
                 f"{len(drawn.kept ^ early.kept):6d}",
                 flush=True,
@@ -91,7 +92,7 @@ def memory(config: Config, model: Path, folder: Path, sizes: list[int]) -> None:
     print("problems  attempts  peak memory  seconds")
     for size in sizes:
         problems, attempts = folder / f"{size}.parquet", folder / f"{size}-attempts.parquet"
-        pool_of(config, MAX_DIFFICULTY, size, problems)
+        pool_of(config, [MAX_DIFFICULTY], size, problems)
         command = [sys.executable, "-m", "soar_pipeline.stages.sample_attempts", "--config", sliced.model_dump_json()]
         command += ["--base-model", model, "--problems", problems, "--shard", "0", "--attempts", attempts]
         started = time.perf_counter()
@@ -108,16 +109,16 @@ def memory(config: Config, model: Path, folder: Path, sizes: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "config.yaml")
-    parser.add_argument("--difficulties", type=int, nargs="*", default=[2, 5, 7], help="operations (default: 2 5 7)")
-    parser.add_argument("--size", type=int, default=128, help="problems of each difficulty (default: 128)")
-    parser.add_argument("--pools", type=int, nargs="*", default=[500, 5000], help="problems (default: 500 5000)")
+    parser.add_argument("--pools", nargs="*", default=["1,2", "2,3", "4,5"], help="operations (default: 1,2 2,3 4,5)")
+    parser.add_argument("--size", type=int, default=128, help="problems of each pool (default: 128)")
+    parser.add_argument("--sizes", type=int, nargs="*", default=[500, 5000], help="problems (default: 500 5000)")
     options = parser.parse_args()
     config = located(load(options.configfile), str(options.configfile), PROJECT)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         write_base_model(config.models["base"], config.seed, model)
-        early_stopping(config, model, Path(folder), options.difficulties, options.size)
-        memory(config, model, Path(folder), options.pools)
+        early_stopping(config, model, Path(folder), options.pools, options.size)
+        memory(config, model, Path(folder), options.sizes)
 
 
 if __name__ == "__main__":

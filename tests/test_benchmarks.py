@@ -67,7 +67,7 @@ def test_a_population_on_several_workers_is_compared_with_one(project: Path):
 
 
 def test_the_early_stopping_filter_is_compared_with_drawing_every_sample(project: Path):
-    size = ["--difficulties", "2", "--size", "8", "--pools", "16"]
+    size = ["--pools", "2", "--size", "8", "--sizes", "16"]
     lines = printed(project, "benchmarks/filter.py", "--configfile", "config/config.yaml", *size)
     operations, rate, tokens, *_ = lines[1]
     # Two operations: nearly every problem leaves after the first round of 8 of 128.
