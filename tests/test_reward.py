@@ -25,13 +25,13 @@ from soar_pipeline.grading.reward import student_reward
     ],
 )
 def test_reward_of_a_verdict(verdict, answer, extracted, reward):
-    assert student_reward("completion", answer, Grade(verdict, extracted), StudentConfig()) == reward
+    assert student_reward(answer, Grade(verdict, extracted), StudentConfig()) == reward
 
 
 def test_figures_come_from_the_config():
     config = StudentConfig(reward_right=1.0, reward_contains=0.5, reward_boxed=0.25)
     grades = [Grade("right", "5"), Grade("wrong", "15"), Grade("wrong", "6"), Grade("no_box", None)]
-    assert [student_reward("", "5", grade, config) for grade in grades] == [1.0, 0.5, 0.25, 0.0]
+    assert [student_reward("5", grade, config) for grade in grades] == [1.0, 0.5, 0.25, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_figures_come_from_the_config():
 def test_reward_of_a_completion(completion, reward):
     with Grader(GradingConfig()) as grader:
         [grade] = grader.grade([("5", completion)])
-    assert student_reward(completion, "5", grade, StudentConfig()) == reward
+    assert student_reward("5", grade, StudentConfig()) == reward

@@ -121,7 +121,7 @@ def test_any_second_turn_is_an_answer_and_no_student_crashes_on_it(written, answ
     assert item.answer == answer
     with Grader(GradingConfig()) as grader:
         (grade,) = grader.grade([(item.answer, "The final answer is: \\boxed{7}")])
-    assert student_reward("\\boxed{7}", item.answer, grade, StudentConfig()) == 10
+    assert student_reward(item.answer, grade, StudentConfig()) == 10
 
 
 def test_a_student_trains_on_whatever_two_turns_may_leave(base_model):

@@ -4,7 +4,7 @@ from soar_pipeline.config import StudentConfig
 from soar_pipeline.grading.grader import Grade
 
 
-def student_reward(completion: str, answer: str, grade: Grade, config: StudentConfig) -> float | None:
+def student_reward(answer: str, grade: Grade, config: StudentConfig) -> float | None:
     """120 for a right box, 20 for a box in which the text of `answer` occurs, 10 for any box, 0 without one.
 
     None, which TRL leaves out of the group, where the verification timed out: unscorable is not wrong.

@@ -104,10 +104,7 @@ class StudentTrainer:
     def _rewards(self, completions: list[str], answer: list[str], **_) -> list[float | None]:
         """TRL's reward function: 120/20/10/0, None where the verification timed out (spec section 4)."""
         grades = self.grader.grade(list(zip(answer, completions, strict=True)))
-        return [
-            student_reward(completion, gold, grade, self.config)
-            for completion, gold, grade in zip(completions, answer, grades, strict=True)
-        ]
+        return [student_reward(gold, grade, self.config) for gold, grade in zip(answer, grades, strict=True)]
 
 
 class _StepObserver(TrainerCallback):
