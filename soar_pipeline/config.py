@@ -167,15 +167,37 @@ class FilterConfig(Section):
     keep_all: bool = Field(False, description="skip the filter's verdict: keep every problem (plumbing runs only)")
 
 
-class GenerationConfig(Section):
+class EngineConfig(Section):
+    """What draws completions."""
+
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers",
+        description="transformers: generate of the library, in batches that wait for their longest; vllm: one vLLM in "
+        "each process, which trades weights with the training (docs/vllm.md); the two draw other samples",
+    )
+    batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
+    vllm_memory_share: float = Field(
+        0.4,
+        gt=0,
+        lt=1,
+        description="engine vllm: share of the GPU's memory that it holds, weights and cache, while it generates; it "
+        "holds next to none while a model trains. On a CPU the cache has 1 GiB",
+    )
+
+
+class GenerationConfig(EngineConfig):
     """How completions are drawn."""
 
-    batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
     student_max_new_tokens: int = Field(1024, ge=1, description="most tokens of a student's completion [Table 3]")
     teacher_max_new_tokens: int = Field(512, ge=1, description="most tokens of a teacher's completion [Table 3]")
     temperature: float = Field(
         1.0, gt=0, description="sampling temperature of filter, training and evaluation [Table 3]"
     )
+
+    @property
+    def drawn_by(self) -> EngineConfig:
+        """The engine alone."""
+        return EngineConfig(**self.model_dump(include=set(EngineConfig.model_fields)))
 
 
 class GradingConfig(Section):

@@ -15,6 +15,7 @@ from soar_pipeline.config import (
     ConfigError,
     DiversityConfig,
     EndpointJudge,
+    EngineConfig,
     EvaluationConfig,
     ExactJudge,
     FilterConfig,
@@ -327,7 +328,7 @@ class TaxonomySlice(Section):
     attempts: int
     questions_per_file: int | None
     model: ModelConfig | None = Field(description="of a local judge")
-    batch_size: int
+    engine: EngineConfig | None = Field(description="of a local judge")
     grading: GradingConfig
     seed: int
 
@@ -337,13 +338,14 @@ class TaxonomySlice(Section):
         taxonomy = config.taxonomy
         if taxonomy.judge is None:
             raise ConfigError("taxonomy.judge: say who judges")
+        local = isinstance(taxonomy.judge, LocalJudge)
         return cls(
             judge=taxonomy.judge,
             prompt=judge_prompt_text(config),
             attempts=taxonomy.attempts,
             questions_per_file=taxonomy.questions_per_file,
-            model=config.models[taxonomy.judge.model] if isinstance(taxonomy.judge, LocalJudge) else None,
-            batch_size=config.generation.batch_size,
+            model=config.models[taxonomy.judge.model] if local else None,
+            engine=config.generation.drawn_by if local else None,
             grading=config.grading,
             seed=config.seed,
         )

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from soar_pipeline.artifacts import ATTEMPTS, PROBLEMS, Provenance, atomic_path, read_rows, table, with_provenance
 from soar_pipeline.generation.attempts import AttemptDrawer, solved
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import PromptFormat, check_context, load_policy
 from soar_pipeline.progress import Progress
@@ -35,7 +35,7 @@ def sample_attempts(config: AttemptsSlice, base_model: Path, problems: Path, sha
         atomic_path(attempts) as temporary,
         pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
     ):
-        generator = TransformersGenerator(policy, sampling.generation.batch_size)
+        generator = generator_of(policy, sampling.generation)
         drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
         for drawn in drawer.draw_until_solved(rows, config.filter.rounds, derive(sampling.seed, "filter")):
             writer.write_table(table(drawn, ATTEMPTS).cast(schema))

@@ -16,7 +16,7 @@ from soar_pipeline.artifacts import (
 )
 from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import (
     PromptFormat,
@@ -68,7 +68,7 @@ def train_fresh_student(
             new_tokens = sampling.generation.student_max_new_tokens
             check_context(policy, {name: prompts.student(text) for name, text in asked.items()}, new_tokens)
             with Grader(sampling.grading) as grader:
-                generator = TransformersGenerator(policy, sampling.generation.batch_size)
+                generator = generator_of(policy, sampling.generation)
                 drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
                 tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
                 tracker = Tracker(report_to, "student", state / "tracking")

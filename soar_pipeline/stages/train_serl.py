@@ -19,7 +19,7 @@ from soar_pipeline.baselines.serl.training import SerlTrainer
 from soar_pipeline.config import ConfigError
 from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import (
     Policy,
@@ -66,7 +66,7 @@ def train_serl(
     asked = {problem["problem_id"]: prompts.student(problem["question"]) for problem in problems}
     check_context(policy, asked, generation.student_max_new_tokens)
     with folder.locked(), Grader(sampling.grading) as grader:
-        generator = TransformersGenerator(policy, generation.batch_size)
+        generator = generator_of(policy, generation)
         drawer = AttemptDrawer(generator, grader, prompts, generation)
         tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
         tracker = Tracker(report_to, "serl", state / "tracking")

@@ -12,7 +12,9 @@ from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
+from soar_pipeline.generation.engines import Completer
 from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
+from soar_pipeline.seeds import derive
 
 
 def trl_settings(
@@ -81,8 +83,16 @@ class ResettableTrainer(RLOOTrainer):
     # Where the learning rate ends, as a share of its peak.
     final_learning_rate = 0.0
 
-    def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, data: Dataset):
-        self.warmup_steps = settings.warmup_steps
+    def __init__(
+        self,
+        policy: Policy,
+        reward: Callable[..., list[float | None]],
+        settings: TRLSettings,
+        data: Dataset,
+        generator: Completer | None = None,
+    ):
+        """generator: what draws the rollouts; none: TRL itself, by the library's `generate`."""
+        self.warmup_steps, self.generator = settings.warmup_steps, generator
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
@@ -131,6 +141,17 @@ class ResettableTrainer(RLOOTrainer):
                 "training has diverged; lower its learning_rate or max_grad_norm, or take float32 as dtype"
             )
         super().log(logs, start_time)
+
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields):
+        if self.generator is None:
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields)
+        drawn = self.generator.complete(
+            prompt_ids,
+            max_new_tokens=self.max_completion_length,
+            temperature=self.temperature,
+            seed=derive(self.args.seed, "rollouts", self.state.global_step),
+        )
+        return [list(completion.token_ids) for completion in drawn]
 
     def create_optimizer(self, model=None):
         """A new AdamW that continues from the moments handed over, if any."""

@@ -9,6 +9,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from soar_pipeline.config import GenerationConfig, StudentConfig
+from soar_pipeline.generation.engines import completer_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights
@@ -52,7 +53,7 @@ class StudentTrainer:
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
         kind = OnePassTrainer if config.one_pass else ResettableTrainer
-        self.trainer = kind(policy, self._rewards, settings, placeholder)
+        self.trainer = kind(policy, self._rewards, settings, placeholder, completer_of(policy, generation))
 
     def train(
         self,
