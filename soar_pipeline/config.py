@@ -176,6 +176,12 @@ class EngineConfig(Section):
         "each process, which trades weights with the training (docs/vllm.md); the two draw other samples",
     )
     batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
+    segment_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="engine transformers: after so many tokens, completions that have ended leave their batch; none: a "
+        "batch waits for its longest. Another value draws other samples",
+    )
     vllm_memory_share: float = Field(
         0.4,
         gt=0,
@@ -225,6 +231,12 @@ class RLOOConfig(Section):
     )
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
     micro_batch_size: int | None = Field(None, ge=1, description="sequences per forward/backward; none: all at once")
+    length_parts: int = Field(
+        1,
+        ge=1,
+        description="a pass over a (micro-)batch goes over so many parts of it, of rows of similar length, each padded "
+        "to its own longest; pays where lengths differ much. Results differ in the last digits",
+    )
     gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
 
 

@@ -136,8 +136,8 @@ def test_rejection_sampling_leaves_the_rloo_gradient_unchanged(base_model):
     torch.testing.assert_close(gradient(restricted=True), unrestricted, rtol=1e-3, atol=1e-5)
 
 
-def student_trainer(policy, grader) -> StudentTrainer:
-    config = StudentConfig(learning_rate=1e-3, kl_coefficient=0.1, batch_size=2, group_size=4)
+def student_trainer(policy, grader, **settings) -> StudentTrainer:
+    config = StudentConfig(learning_rate=1e-3, kl_coefficient=0.1, batch_size=2, group_size=4, **settings)
     return StudentTrainer(policy, PromptFormat(PROMPTS, False, policy.tokenizer), grader, config, GENERATION)
 
 
@@ -207,5 +207,32 @@ def test_a_student_trained_in_one_pass_is_the_one_trained_in_two(base_model, mon
     expected, expected_rewards, two_passes = trained()
     assert (one_pass, two_passes) == (3, 6)
     assert rewards == expected_rewards
+    for name in weights:
+        torch.testing.assert_close(weights[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("one_pass", [True, False])
+def test_passes_over_parts_of_similar_length_train_the_same_student(base_model, monkeypatch, one_pass):
+    monkeypatch.setattr(StudentConfig, "one_pass", one_pass)
+    policy = load_policy(base_model, "float32")
+    base = copy_weights(policy.model)
+    schedule = constant_schedule(QUESTIONS, steps=3, batch_size=2, seed=1)
+    positions = []
+    policy.model.register_forward_pre_hook(
+        lambda _, args, options: positions.append(options["input_ids"].numel()) if "labels" in options else None,
+        with_kwargs=True,
+    )
+
+    def trained(**settings: int) -> tuple[dict[str, torch.Tensor], list[tuple[float, float]], int]:
+        positions.clear()
+        with Grader(GradingConfig()) as grader:
+            metrics = student_trainer(policy, grader, **settings).train(schedule, 7, start=base, reference=base)
+        return copy_weights(policy.model), [(step.reward, step.kl) for step in metrics], sum(positions)
+
+    expected, seen, padded = trained()
+    weights, seen_in_parts, trimmed = trained(length_parts=3)
+    assert trimmed < padded
+    assert [reward for reward, _ in seen_in_parts] == [reward for reward, _ in seen]
+    torch.testing.assert_close(torch.tensor(seen_in_parts), torch.tensor(seen), rtol=1e-3, atol=1e-5)
     for name in weights:
         torch.testing.assert_close(weights[name], expected[name], rtol=1e-4, atol=1e-6, msg=name)

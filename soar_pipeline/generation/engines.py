@@ -21,13 +21,14 @@ class Completer(Protocol):
 def generator_of(policy: Policy, config: EngineConfig) -> Generator:
     """What completes prompts with the policy's current weights; ConfigError where the engine is not installed."""
     if config.engine == "transformers":
-        return TransformersGenerator(policy, config.batch_size)
+        return TransformersGenerator(policy, config.batch_size, config.segment_tokens)
     return _vllm(policy, config)
 
 
 def completer_of(policy: Policy, config: EngineConfig) -> Completer | None:
     """What draws rollouts with the policy's current weights; None where TRL itself does, with transformers."""
-    return None if config.engine == "transformers" else _vllm(policy, config)
+    trl_draws = config.engine == "transformers" and config.segment_tokens is None
+    return None if trl_draws else generator_of(policy, config)
 
 
 def _vllm(policy: Policy, config: EngineConfig):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import pad
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, set_seed
 from trl import RLOOConfig as TRLSettings
@@ -90,9 +91,13 @@ class ResettableTrainer(RLOOTrainer):
         settings: TRLSettings,
         data: Dataset,
         generator: Completer | None = None,
+        length_parts: int = 1,
     ):
-        """generator: what draws the rollouts; none: TRL itself, by the library's `generate`."""
-        self.warmup_steps, self.generator = settings.warmup_steps, generator
+        """generator: what draws the rollouts; none: TRL itself, by the library's `generate`.
+
+        length_parts: parts, by length, in which the policy's and the reference's passes go over their rows.
+        """
+        self.warmup_steps, self.generator, self.length_parts = settings.warmup_steps, generator, length_parts
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
@@ -152,6 +157,27 @@ class ResettableTrainer(RLOOTrainer):
             seed=derive(self.args.seed, "rollouts", self.state.global_step),
         )
         return [list(completion.token_ids) for completion in drawn]
+
+    def _get_per_token_logps_and_entropies(self, model, ids, mask, logits_to_keep, batch_size=None, **options):
+        """TRL's, in parts of rows of similar length, each as wide as its longest: less of a pass is padding."""
+        whole = super()._get_per_token_logps_and_entropies
+        # The balance loss of a mixture of experts is one of the whole batch.
+        if self.length_parts == 1 or options.get("compute_aux_loss"):
+            return whole(model, ids, mask, logits_to_keep, batch_size, **options)
+        width = ids.shape[1] - logits_to_keep
+        # Prompts are padded on the left, completions on the right.
+        prompts, completions = mask[:, :width].sum(dim=1), mask[:, width:].sum(dim=1)
+        order = completions.argsort(stable=True)
+        parts = []
+        for rows in order.chunk(self.length_parts):
+            kept = max(1, int(completions[rows].max()))
+            columns = slice(width - int(prompts[rows].max()), width + kept)
+            *found, _ = whole(model, ids[rows, columns], mask[rows, columns], kept, batch_size, **options)
+            parts.append([values if values is None else pad(values, (0, logits_to_keep - kept)) for values in found])
+        logps, entropies = (
+            None if values[0] is None else torch.cat(values)[order.argsort()] for values in zip(*parts, strict=True)
+        )
+        return logps, entropies, None
 
     def create_optimizer(self, model=None):
         """A new AdamW that continues from the moments handed over, if any."""

@@ -53,7 +53,9 @@ class StudentTrainer:
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
         kind = OnePassTrainer if config.one_pass else ResettableTrainer
-        self.trainer = kind(policy, self._rewards, settings, placeholder, completer_of(policy, generation))
+        self.trainer = kind(
+            policy, self._rewards, settings, placeholder, completer_of(policy, generation), config.length_parts
+        )
 
     def train(
         self,
