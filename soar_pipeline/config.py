@@ -202,7 +202,9 @@ class RLOOConfig(Section):
         "or pure KL noise, from being blown up to a full step",
     )
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
-    micro_batch_size: int | None = Field(None, ge=1, description="sequences per forward/backward; none: all at once")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="sequences per forward/backward, on each device; none: all at once"
+    )
     gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
 
 
@@ -708,13 +710,23 @@ class ResourceConfig(Section):
     mem_mb: int = Field(4000, ge=1, description="memory in MB, of each node")
     runtime: int = Field(60, ge=1, description="minutes")
     threads: int = Field(1, ge=1, description="CPU cores, of each node")
-    workers: int = Field(1, ge=1, description="train_soar: processes that train students, at most one per thread")
+    workers: int = Field(
+        1,
+        ge=1,
+        description="processes. train_soar: that train students, at most one per thread; train_fresh_student: that share "
+        "the rollouts of each step, where `gpu` is 0 (else there is one for each GPU)",
+    )
     ray_nodes: int = Field(
         0,
         ge=0,
         description="train_soar: nodes over which Ray spreads the workers, each with a GPU of its own where `gpu` "
         "is not 0; more than one needs the Slurm executor; 0: no Ray, processes that share one machine and one GPU",
     )
+
+    @property
+    def processes(self) -> int:
+        """Processes of a fresh student: one for each GPU, `workers` where there is none."""
+        return self.gpu or self.workers
 
 
 class TrackingConfig(Section):
@@ -781,6 +793,8 @@ class Config(Section):
 
     def _check_resources(self, rule: str) -> None:
         asked, where = self.resources[rule], f"resources.{rule}"
+        if rule == "train_fresh_student" and asked.workers not in (1, asked.processes):
+            raise ValueError(f"{where}.workers: {asked.workers}, but each of the {asked.gpu} GPUs has one process")
         if not asked.ray_nodes:
             return
         if rule != "train_soar":
@@ -819,7 +833,16 @@ class Config(Section):
             if missing := sorted(set(self.datasets_of(name)) - set(self.datasets_of(arm.questions.arm))):
                 raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions on {missing}")
         student = self.student_of(name)
-        _check_micro_batch(student, student.batch_size * student.group_size, f"{where}: student")
+        rollouts = student.batch_size * student.group_size
+        _check_micro_batch(student, rollouts, f"{where}: student")
+        if arm.policy == "fresh_student":
+            processes = self.resources_of("train_fresh_student").processes
+            if rollouts % processes:
+                raise ValueError(
+                    f"resources.train_fresh_student: its {processes} processes cannot share the {rollouts} rollouts of a "
+                    f"step of arms.{name} equally"
+                )
+            _check_micro_batch(student, rollouts // processes, f"{where}: student", "of a process in a step")
 
     def _check_figure(self, name: str) -> None:
         figure, where = self.figures[name], f"figures.{name}"
@@ -937,10 +960,10 @@ def _known(name: str, known: dict[str, Any], where: str, section: str) -> None:
         raise ValueError(f"{where}: {name!r} is not in `{section}`; there are {sorted(known) or 'none'}")
 
 
-def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str) -> None:
+def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str, of: str = "of a step") -> None:
     micro_batch = min(config.micro_batch_size or rollouts, rollouts)
     if rollouts % micro_batch:
-        raise ValueError(f"{where}.micro_batch_size: {micro_batch} does not divide the {rollouts} rollouts of a step")
+        raise ValueError(f"{where}.micro_batch_size: {micro_batch} does not divide the {rollouts} rollouts {of}")
 
 
 def _merged(section: AnySection, changes: dict[str, Any], where: str) -> AnySection:

@@ -13,6 +13,7 @@ from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
 from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
+from soar_pipeline.training.processes import own_seed, processes
 
 
 def trl_settings(
@@ -29,14 +30,16 @@ def trl_settings(
     """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
     Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
-    there is one (the ratio is 1). The micro-batch size divides `rollouts`: the configuration is refused otherwise.
+    there is one (the ratio is 1). Processes divide `rollouts` into equal shares, and micro-batches divide a share: the
+    configuration is refused otherwise.
     """
-    micro_batch = min(config.micro_batch_size or rollouts, rollouts)
+    share = rollouts // processes().num_processes
+    micro_batch = min(config.micro_batch_size or share, share)
     return TRLSettings(
         output_dir=str(folder),
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=rollouts // micro_batch,
-        steps_per_generation=optimizer_steps * (rollouts // micro_batch),
+        gradient_accumulation_steps=share // micro_batch,
+        steps_per_generation=optimizer_steps * (share // micro_batch),
         num_generations=group_size,
         max_completion_length=max_new_tokens,
         temperature=temperature,
@@ -52,6 +55,9 @@ def trl_settings(
         bf16=False,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
+        # Every parameter is used in every pass, and no buffer changes.
+        ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,
         save_strategy="no",
         logging_steps=1,
         report_to=[],
@@ -115,7 +121,8 @@ class ResettableTrainer(RLOOTrainer):
         self.args.max_steps, self.args.seed, self.args.learning_rate = steps, seed, learning_rate
         self._step, self._buffered_inputs = 0, None
         self._metrics["train"].clear()
-        set_seed(seed)
+        # Processes that draw for the same question must not draw the same.
+        set_seed(own_seed(seed))
 
     @divergence_told()
     def train(self, *args, **options):
@@ -187,8 +194,9 @@ class OnePassTrainer(ResettableTrainer):
             del self.kept
             return logps[self.rows], entropies[self.rows], None
         with torch.enable_grad():
+            # Gradients are averaged over processes only after a pass through what the model is wrapped in.
             logps, entropies, _ = super()._get_per_token_logps_and_entropies(
-                model, *args, compute_entropy=True, **options
+                self.model_wrapped, *args, compute_entropy=True, **options
             )
         self.kept = logps, entropies.detach()
         return logps.detach(), None, None
