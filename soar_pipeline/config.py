@@ -713,8 +713,8 @@ class ResourceConfig(Section):
     workers: int = Field(
         1,
         ge=1,
-        description="processes. train_soar: that train students, at most one per thread; train_fresh_student: that share "
-        "the rollouts of each step, where `gpu` is 0 (else there is one for each GPU)",
+        description="train_soar: processes that train students, at most one per thread; train_fresh_student: processes "
+        "that share the rollouts of a step, where `gpu` is 0 (else there is one for each GPU)",
     )
     ray_nodes: int = Field(
         0,
@@ -839,8 +839,8 @@ class Config(Section):
             processes = self.resources_of("train_fresh_student").processes
             if rollouts % processes:
                 raise ValueError(
-                    f"resources.train_fresh_student: its {processes} processes cannot share the {rollouts} rollouts of a "
-                    f"step of arms.{name} equally"
+                    f"resources.train_fresh_student: {processes} processes cannot have equal shares of the {rollouts} "
+                    f"rollouts of a step of arms.{name}"
                 )
             _check_micro_batch(student, rollouts // processes, f"{where}: student", "of a process in a step")
 

@@ -28,7 +28,7 @@ class AttemptsOnTest:
     seed: int
 
     def draw(self, step: int) -> dict[str, float]:
-        """Attempts after a training step, problems shared out among the processes; returns the curve's pass@k columns."""
+        """Attempts after a training step, each process at a share of the problems; the curve's pass@k columns."""
         seed = own_seed(derive(self.seed, "test", step))
         with processes().split_between_processes(self.problems) as share:
             attempts = self.drawer.draw(share, samples=self.samples, seed=seed) if share else []

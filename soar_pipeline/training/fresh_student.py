@@ -74,8 +74,8 @@ class FreshStudent:
         steps = gathered([found.step if found else 0])
         if len(set(steps)) > 1:
             raise ArtifactError(
-                f"{self.folder.folder}: the processes of this job read checkpoints of different steps ({steps}); is the "
-                "folder on a file system that is slow to show files? Run the same command again"
+                f"{self.folder.folder}: the processes of this job read checkpoints of different steps ({steps}): the "
+                "file system is slow to show files; run the same command again"
             )
         return found
 

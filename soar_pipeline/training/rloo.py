@@ -139,19 +139,18 @@ class ResettableTrainer(RLOOTrainer):
             )
         super().log(logs, start_time)
 
-    def create_optimizer(self, model=None):
-        """A new AdamW that continues from the moments handed over, if any."""
-        optimizer = super().create_optimizer(model)
+    def create_scheduler(self, num_training_steps, optimizer=None):
+        """The schedule of the whole training, from this segment's first step on; and AdamW's moments before it.
+
+        Called when the optimizer has the parameters that it will train: those of a sharded model replace the first.
+        """
         for name, parameter in self.model.named_parameters():
             if f"{name}/step" in self.kept_moments:
-                optimizer.state[parameter] = {
-                    key: self.kept_moments[f"{name}/{key}"].to(parameter.device if key != "step" else "cpu", copy=True)
+                # AdamW is fused: it counts its steps on the parameter's device.
+                self.optimizer.state[parameter] = {
+                    key: self.kept_moments[f"{name}/{key}"].to(parameter.device, copy=True)
                     for key in ("step", "exp_avg", "exp_avg_sq")
                 }
-        return optimizer
-
-    def create_scheduler(self, num_training_steps, optimizer=None):
-        """The schedule of the whole training, from this segment's first step on."""
         self.lr_scheduler = LambdaLR(
             optimizer or self.optimizer,
             lambda done: learning_rate_factor(
