@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from several_processes import in_processes
 
 from soar_pipeline.artifacts import (
     CURVE,
@@ -141,14 +142,15 @@ def test_ray_changes_nothing_in_a_soar_run(config, base_model, hard_problems, tm
     assert len({row["tokens"] for row in read_rows(on_ray / "students.parquet", STUDENTS)}) > 1
 
 
-def test_a_killed_student_resumes_bit_identically(config, base_model, hard_problems, tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_student_resumes_bit_identically(processes, config, base_model, hard_problems, tmp_path):
     schedule = tmp_path / "schedule.parquet"
     options = {"train": hard_problems, "questions": [], "student-seed": 1, "teacher-seed": 0, "schedule": schedule}
     slice_json = ScheduleSlice.of(config, "shuffles", "hard_only").model_dump_json()
     subprocess.run(stage("write_schedule", slice_json, options), check=True, capture_output=True)
 
     def command(folder: Path) -> list[str]:
-        return stage(
+        alone = stage(
             "train_fresh_student",
             FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
             {
@@ -164,13 +166,25 @@ def test_a_killed_student_resumes_bit_identically(config, base_model, hard_probl
                 "model": folder / "model",
             },
         )
+        return in_processes(processes, alone)
 
     names = ["curve.parquet", "attempts.parquet", "model"]
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "killed"
     run_killed_at(killed / "state" / "current", "step-000002", command(killed))
-    subprocess.run(command(killed), check=True, capture_output=True)
+    again = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+    # In the log of one of them.
+    assert again.stderr.count("resuming after step 2") == 1
     assert digests(killed, names) == digests(tmp_path / "whole", names)
+
+    curve = read_rows(tmp_path / "whole" / "curve.parquet", CURVE)
+    assert [(row["step"], row["pass_at_1"] is not None) for row in curve] == [
+        (step, step % 2 == 0) for step in range(1, 7)
+    ]
+    attempts = read_rows(tmp_path / "whole" / "attempts.parquet", EVALUATION)
+    assert [(row["step"], row["problem_id"], row["sample"]) for row in attempts] == [
+        (step, f"p{i}", sample) for step in (2, 4, 6) for i in range(4) for sample in range(8)
+    ]
 
 
 def serl_command(config, base_model: Path, hard_problems: Path, folder: Path) -> list[str]:
