@@ -1,6 +1,6 @@
 """The first optimizer step of a student on given rollouts, alone or in several processes (tests/test_processes.py).
 
-    python -m torch.distributed.run --standalone --nproc-per-node=2 tests/first_step.py BASE_MODEL ROLLOUTS OUTPUT
+python -m torch.distributed.run --standalone --nproc-per-node=2 tests/first_step.py BASE_MODEL ROLLOUTS OUTPUT
 """
 
 import json
@@ -67,7 +67,8 @@ def first_step(
         student.trainer.add_callback(catcher)
         # Away from the reference, so that there is a KL.
         generator = torch.Generator().manual_seed(1)
-        start = {name: value * (1 + 0.02 * torch.randn(value.shape, generator=generator)) for name, value in base.items()}
+        noise = {name: 0.02 * torch.randn(value.shape, generator=generator) for name, value in base.items()}
+        start = {name: value * (1 + noise[name]) for name, value in base.items()}
         [metrics] = student.train(SCHEDULE, 7, start=start, reference=base)
     figures = (metrics.reward, metrics.kl, metrics.no_signal_share, metrics.tokens)
     return {
