@@ -168,6 +168,12 @@ class ResettableTrainer(RLOOTrainer):
             for key, value in self.optimizer.state[parameter].items()
         }
 
+    def release(self) -> None:
+        """Let go of AdamW's moments, two policies in size, after a training: another trainer may need the room."""
+        self.optimizer = self.lr_scheduler = None
+        self.callback_handler.optimizer = self.callback_handler.lr_scheduler = None
+        self.accelerator.free_memory()
+
 
 class OnePassTrainer(ResettableTrainer):
     """For one optimizer step per batch of rollouts, in one micro-batch without checkpointing: a pass less.

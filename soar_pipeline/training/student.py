@@ -101,6 +101,10 @@ class StudentTrainer:
         """AdamW's moments after a training."""
         return self.trainer.moments()
 
+    def release(self) -> None:
+        """Let go of the moments, after a training."""
+        self.trainer.release()
+
     def _rewards(self, completions: list[str], answer: list[str], **_) -> list[float | None]:
         """TRL's reward function: 120/20/10/0, None where the verification timed out (spec section 4)."""
         grades = self.grader.grade(list(zip(answer, completions, strict=True)))
