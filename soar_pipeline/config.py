@@ -723,6 +723,12 @@ class ResourceConfig(Section):
         "is not 0; more than one needs the Slurm executor; 0: no Ray, processes that share one machine and one GPU",
     )
 
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="train_fresh_student in several processes: what each keeps. none: the whole model; full: a share of "
+        "weights, gradients and moments (FSDP), for models that one GPU cannot hold",
+    )
+
     @property
     def processes(self) -> int:
         """Processes of a fresh student: one for each GPU, `workers` where there is none."""
@@ -795,6 +801,8 @@ class Config(Section):
         asked, where = self.resources[rule], f"resources.{rule}"
         if rule == "train_fresh_student" and asked.workers not in (1, asked.processes):
             raise ValueError(f"{where}.workers: {asked.workers}, but each of the {asked.gpu} GPUs has one process")
+        if asked.sharding != "none" and (rule != "train_fresh_student" or asked.processes == 1):
+            raise ValueError(f"{where}.sharding: only train_fresh_student in more than one process can be sharded")
         if not asked.ray_nodes:
             return
         if rule != "train_soar":

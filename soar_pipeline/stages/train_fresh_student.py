@@ -43,6 +43,7 @@ def train_fresh_student(
     test: Path,
     teacher_seed: int,
     student_seed: int,
+    sharding: str,
     report_to: str,
     state: Path,
     curve: Path,
@@ -52,6 +53,7 @@ def train_fresh_student(
     """Train, killed at any point continue; with an empty schedule the student stays the base model, unevaluated.
 
     Started by torchrun, its processes train one student together; which rollouts are drawn depends on their number.
+    sharding: none or full, see `resources`.
     """
     everyone = join()
     sampling = config.sampling
@@ -77,8 +79,9 @@ def train_fresh_student(
                 drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
                 tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
                 tracker = Tracker(report_to if everyone.is_main_process else "none", "student", state / "tracking")
+                sharded = sharding == "full"
                 student = FreshStudent(
-                    trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation),
+                    trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation, sharded),
                     base=base,
                     schedule=planned,
                     evaluate_every=config.evaluate_every,
@@ -90,6 +93,7 @@ def train_fresh_student(
                 )
                 rows = student.train()
                 tracker.finish()
+        trained = copy_weights(policy.model)
         if everyone.is_main_process:
             evaluations = tests.kept(rows) if planned else table([], EVALUATION)
             provenance = Provenance(
@@ -97,7 +101,7 @@ def train_fresh_student(
             )
             write_parquet(curve, table(rows, CURVE), provenance)
             write_parquet(attempts, evaluations, provenance)
-            save_policy(model, policy, copy_weights(policy.model))
+            save_policy(model, policy, trained)
             folder.remove()
             remove_parts(state)
         everyone.wait_for_everyone()

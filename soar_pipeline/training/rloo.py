@@ -12,7 +12,15 @@ from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
-from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
+from soar_pipeline.models.policy import (
+    DivergedError,
+    Policy,
+    Weights,
+    divergence_told,
+    placed_like,
+    set_weights,
+    whole,
+)
 from soar_pipeline.training.processes import own_seed, processes
 
 
@@ -26,10 +34,11 @@ def trl_settings(
     folder: Path,
     optimizer_steps: int = 1,
     clip: float = 0.2,
+    sharded: bool = False,
 ) -> TRLSettings:
     """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
-    Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
+    sharded: the model, over the processes of the job. Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
     there is one (the ratio is 1). Processes divide `rollouts` into equal shares, and micro-batches divide a share: the
     configuration is refused otherwise.
     """
@@ -58,6 +67,7 @@ def trl_settings(
         # Every parameter is used in every pass, and no buffer changes.
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
+        fsdp=sharded or None,
         save_strategy="no",
         logging_steps=1,
         report_to=[],
@@ -146,10 +156,11 @@ class ResettableTrainer(RLOOTrainer):
         """
         for name, parameter in self.model.named_parameters():
             if f"{name}/step" in self.kept_moments:
-                # AdamW is fused: it counts its steps on the parameter's device.
                 self.optimizer.state[parameter] = {
-                    key: self.kept_moments[f"{name}/{key}"].to(parameter.device, copy=True)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    # AdamW is fused: it counts its steps on the parameter's device.
+                    "step": self.kept_moments[f"{name}/step"].to(parameter.device, copy=True),
+                    "exp_avg": placed_like(parameter, self.kept_moments[f"{name}/exp_avg"]),
+                    "exp_avg_sq": placed_like(parameter, self.kept_moments[f"{name}/exp_avg_sq"]),
                 }
         self.lr_scheduler = LambdaLR(
             optimizer or self.optimizer,
@@ -163,7 +174,7 @@ class ResettableTrainer(RLOOTrainer):
     def moments(self) -> Moments:
         """AdamW's moments after a training, on the CPU, by parameter name."""
         return {
-            f"{name}/{key}": value.detach().to("cpu", copy=True)
+            f"{name}/{key}": whole(value)
             for name, parameter in self.model.named_parameters()
             for key, value in self.optimizer.state[parameter].items()
         }

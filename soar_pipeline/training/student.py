@@ -31,7 +31,10 @@ class StepMetrics:
 
 
 class StudentTrainer:
-    """Trains students by RLOO on schedules of questions; the policy's model holds the last one trained."""
+    """Trains students by RLOO on schedules of questions; the policy's model holds the last one trained.
+
+    sharded: over the processes of the job, from the first training on.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class StudentTrainer:
         grader: Grader,
         config: StudentConfig,
         generation: GenerationConfig,
+        sharded: bool = False,
     ):
         self.policy, self.prompts, self.grader, self.config = policy, prompts, grader, config
         settings = trl_settings(
@@ -49,6 +53,7 @@ class StudentTrainer:
             max_new_tokens=generation.student_max_new_tokens,
             temperature=generation.temperature,
             folder=Path(tempfile.gettempdir()),
+            sharded=sharded,
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
         kind = OnePassTrainer if config.one_pass else ResettableTrainer

@@ -45,6 +45,7 @@ def resources_of(rule):
         "nodes": max(1, asked.ray_nodes),
         "workers": asked.processes if rule == "train_fresh_student" else asked.workers,
         "ray_nodes": asked.ray_nodes,
+        "sharding": asked.sharding,
         "gpus_per_node": asked.gpu,
         "report_to": ",".join(CONFIG.tracking.report_to) or "none",
     } | (several_nodes(asked) if several else {})
