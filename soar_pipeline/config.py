@@ -725,8 +725,8 @@ class ResourceConfig(Section):
 
     sharding: Literal["none", "full"] = Field(
         "none",
-        description="train_fresh_student in several processes: what each keeps. none: the whole model; full: a share of "
-        "weights, gradients and moments (FSDP), for models that one GPU cannot hold",
+        description="train_fresh_student in several processes, what each keeps. none: the whole model; full: a share "
+        "of weights, gradients and moments (FSDP), for models that one GPU cannot hold",
     )
 
     @property

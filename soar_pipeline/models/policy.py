@@ -160,12 +160,8 @@ def copy_weights(model: PreTrainedModel) -> Weights:
 def set_weights(model: PreTrainedModel, weights: Weights) -> None:
     """Copy weights into the model, in place."""
     held = model.state_dict()
-    model.load_state_dict(
-        {
-            name: placed_like(held[name], tensor) if _sharded(held.get(name)) else tensor
-            for name, tensor in weights.items()
-        }
-    )
+    sharded = {name: placed_like(held[name], tensor) for name, tensor in weights.items() if _sharded(held.get(name))}
+    model.load_state_dict(weights | sharded)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
