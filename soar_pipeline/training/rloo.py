@@ -39,8 +39,8 @@ def trl_settings(
     """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
     Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
-    there is one (the ratio is 1). sharded: the model is, over the processes of the job. Processes divide `rollouts` into
-    equal shares, and micro-batches divide a share: the configuration is refused otherwise.
+    there is one (the ratio is 1). sharded: the model is, over the processes of the job. Processes divide `rollouts`
+    into equal shares, and micro-batches divide a share: the configuration is refused otherwise.
     """
     share = rollouts // processes().num_processes
     micro_batch = min(config.micro_batch_size or share, share)
