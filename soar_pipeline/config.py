@@ -463,6 +463,13 @@ class FreshStudentConfig(Section):
     warmup_steps: int = Field(0, ge=0, description="learning-rate warm-up, optimizer steps")
     kl_coefficient: float | None = Field(None, ge=0, description="none: student.kl_coefficient")
     learning_rate: float | None = Field(None, gt=0, description="none: student.learning_rate")
+    lora_rank: int | None = Field(
+        None,
+        ge=1,
+        description="train adapters of this rank on every linear layer but the head, and keep the rest as it is "
+        "(LoRA); none: train all parameters",
+    )
+    lora_alpha: float = Field(32, gt=0, description="LoRA: adapters are scaled by `lora_alpha` / `lora_rank`")
     evaluate_every: int = Field(50, ge=1, description="steps between evaluations on test")
     checkpoint: CheckpointRule = CheckpointRule()
 
@@ -819,6 +826,8 @@ class Config(Section):
         for dataset in self.datasets_of(name):
             _known(dataset, self.datasets, f"{where}.datasets", "datasets")
             fresh = self.fresh_student_of(name, dataset)
+            if fresh.lora_rank is not None and self.resources_of("train_fresh_student").sharding != "none":
+                raise ValueError(f"{where}: fresh_student.lora_rank: adapters are trained with sharding: none only")
             if fresh.synthetic_steps > fresh.steps:
                 raise ValueError(f"{where}: fresh_student.synthetic_steps is more than fresh_student.steps")
             source = arm.transfer_from or dataset

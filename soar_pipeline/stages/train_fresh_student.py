@@ -64,7 +64,6 @@ def train_fresh_student(
         state, config.model_dump_json(), str(seed), digest(base_model), digest(schedule), digest(test)
     )
     policy = load_policy(base_model, sampling.dtype)
-    base = copy_weights(policy.model)
     rows = []
     # Held to the end: a second job must not resume from what this one is about to remove.
     with held_by_first(folder.locked()):
@@ -80,9 +79,12 @@ def train_fresh_student(
                 tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
                 tracker = Tracker(report_to if everyone.is_main_process else "none", "student", state / "tracking")
                 sharded = sharding == "full"
+                trainer = StudentTrainer(
+                    policy, prompts, grader, config.student, sampling.generation, sharded, config.lora, seed
+                )
                 student = FreshStudent(
-                    trainer=StudentTrainer(policy, prompts, grader, config.student, sampling.generation, sharded),
-                    base=base,
+                    trainer=trainer,
+                    base=copy_weights(policy.model),
                     schedule=planned,
                     evaluate_every=config.evaluate_every,
                     evaluate=tests.draw,
@@ -93,6 +95,7 @@ def train_fresh_student(
                 )
                 rows = student.train()
                 tracker.finish()
+                trainer.merge()
         trained = copy_weights(policy.model)
         if everyone.is_main_process:
             evaluations = tests.kept(rows) if planned else table([], EVALUATION)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from datasets import Dataset
@@ -23,6 +24,9 @@ from soar_pipeline.models.policy import (
 )
 from soar_pipeline.training.processes import own_seed, processes
 
+if TYPE_CHECKING:
+    from peft import PeftConfig
+
 
 def trl_settings(
     config: RLOOConfig,
@@ -35,6 +39,7 @@ def trl_settings(
     optimizer_steps: int = 1,
     clip: float = 0.2,
     sharded: bool = False,
+    seed: int = 0,
 ) -> TRLSettings:
     """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
@@ -68,6 +73,7 @@ def trl_settings(
         ddp_find_unused_parameters=False,
         ddp_broadcast_buffers=False,
         fsdp=sharded or None,
+        seed=seed,
         save_strategy="no",
         logging_steps=1,
         report_to=[],
@@ -97,14 +103,22 @@ class ResettableTrainer(RLOOTrainer):
     # Where the learning rate ends, as a share of its peak.
     final_learning_rate = 0.0
 
-    def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, data: Dataset):
-        self.warmup_steps = settings.warmup_steps
+    def __init__(
+        self,
+        policy: Policy,
+        reward: Callable[..., list[float | None]],
+        settings: TRLSettings,
+        data: Dataset,
+        adapters: "PeftConfig | None" = None,
+    ):
+        self.policy, self.warmup_steps = policy, settings.warmup_steps
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
             args=settings,
             train_dataset=data,
             processing_class=policy.tokenizer,
+            peft_config=adapters,
         )
         self.remove_callback(PrinterCallback)
 
@@ -120,9 +134,12 @@ class ResettableTrainer(RLOOTrainer):
         start: Weights | None = None,
         moments: Moments | None = None,
     ) -> None:
-        """Ready for `train()`: the policy starts at `start` (none: where it stands), KL is taken to `reference`."""
+        """Ready for `train()`: the policy starts at `start` (none: where it stands), KL is taken to `reference`.
+
+        With adapters `start` holds them too, and the reference is the policy without them.
+        """
         if start is not None:
-            set_weights(self.model, start)
+            set_weights(self.policy.model, start)
         if self.ref_model is not None:
             set_weights(self.ref_model, reference)
         self.optimizer = self.lr_scheduler = None
@@ -194,6 +211,7 @@ class OnePassTrainer(ResettableTrainer):
     """
 
     def _generate_and_score_completions(self, inputs):
+        self.kept = None
         scored = super()._generate_and_score_completions(inputs)
         # TRL shuffles the batch: `rows` says in which order the loss wants what was kept.
         return scored | {"rows": torch.arange(len(scored["completion_ids"]))}
@@ -203,12 +221,13 @@ class OnePassTrainer(ResettableTrainer):
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(self, model, *args, compute_entropy=False, **options):
-        if model is self.ref_model:
-            return super()._get_per_token_logps_and_entropies(model, *args, **options)
         if compute_entropy:  # only the loss wants it
             logps, entropies = self.kept
-            del self.kept
+            self.kept = None
             return logps[self.rows], entropies[self.rows], None
+        if self.kept is not None:
+            # The reference: another model, or this one without its adapters.
+            return super()._get_per_token_logps_and_entropies(model, *args, **options)
         with torch.enable_grad():
             # Gradients are averaged over processes only after a pass through what the model is wrapped in.
             logps, entropies, _ = super()._get_per_token_logps_and_entropies(
