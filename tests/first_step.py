@@ -14,9 +14,9 @@ from transformers import TrainerCallback
 
 from soar_pipeline.config import GenerationConfig, GradingConfig, StudentConfig
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy
+from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy, whole
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import Prompts
+from soar_pipeline.slices import Lora, Prompts
 from soar_pipeline.training.processes import join, processes
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
@@ -33,21 +33,25 @@ SCHEDULE = constant_schedule(
     batch_size=3,
     seed=1,
 )
-# A step in one pass, and one whose rollouts are trained on two at a time.
-MICRO_BATCHES = (None, 2)
+# A step in one pass; one whose rollouts are trained on two at a time; and one of adapters.
+KINDS = {"one-pass": {}, "micro-batches": {"micro_batch_size": 2}, "adapters": {"lora": Lora(rank=4, alpha=8)}}
 
 
 class GradientCatcher(TrainerCallback):
     def on_pre_optimizer_step(self, args, state, control, model=None, **_):
-        self.gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+        trained = ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
+        self.gradients = {name: whole(parameter.grad) for name, parameter in trained}
 
 
 def first_step(
-    base_model: Path, rollouts: list[list[int]], micro_batch_size: int | None
+    base_model: Path,
+    rollouts: list[list[int]],
+    micro_batch_size: int | None = None,
+    lora: Lora | None = None,
+    sharded: bool = False,
 ) -> dict[str, dict[str, torch.Tensor]]:
     """`gradients`, the `weights` after the step, AdamW's `moments` and the `metrics`: of one step on all rollouts."""
     policy = load_policy(base_model, "float32")
-    base = copy_weights(policy.model)
     config = StudentConfig(
         learning_rate=1e-3,
         kl_coefficient=0.1,
@@ -60,7 +64,9 @@ def first_step(
     )
     catcher = GradientCatcher()
     with Grader(GradingConfig()) as grader:
-        student = StudentTrainer(policy, PromptFormat(PROMPTS, False, policy.tokenizer), grader, config, GENERATION)
+        prompts = PromptFormat(PROMPTS, False, policy.tokenizer)
+        student = StudentTrainer(policy, prompts, grader, config, GENERATION, sharded, lora)
+        base = copy_weights(policy.model)
         share = len(rollouts) // processes().num_processes
         own = rollouts[processes().process_index * share :][:share]
         student.trainer._generate_single_turn = lambda prompt_ids, images, fields: own
@@ -68,7 +74,7 @@ def first_step(
         # Away from the reference, so that there is a KL.
         generator = torch.Generator().manual_seed(1)
         noise = {name: 0.02 * torch.randn(value.shape, generator=generator) for name, value in base.items()}
-        start = {name: value * (1 + noise[name]) for name, value in base.items()}
+        start = {name: value + noise[name] * (value.std() or 1) for name, value in base.items()}
         [metrics] = student.train(SCHEDULE, 7, start=start, reference=base)
     figures = (metrics.reward, metrics.kl, metrics.no_signal_share, metrics.tokens)
     return {
@@ -101,7 +107,7 @@ if __name__ == "__main__":
     rollouts = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     drawn = json.dumps(drawn_for_one_question(Path(sys.argv[1])))
     (Path(sys.argv[3]) / f"drawn-{processes().process_index}.json").write_text(drawn, encoding="utf-8")
-    for micro_batch_size in MICRO_BATCHES:
-        for name, tensors in first_step(Path(sys.argv[1]), rollouts, micro_batch_size).items():
-            file = Path(sys.argv[3]) / f"{micro_batch_size}-{processes().process_index}-{name}.safetensors"
+    for kind, options in KINDS.items():
+        for name, tensors in first_step(Path(sys.argv[1]), rollouts, **options).items():
+            file = Path(sys.argv[3]) / f"{kind}-{processes().process_index}-{name}.safetensors"
             save_file({key: tensor.clone() for key, tensor in tensors.items()}, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from first_step import GENERATION, MICRO_BATCHES, PROMPTS, SCHEDULE, first_step
+from first_step import GENERATION, KINDS, PROMPTS, SCHEDULE, first_step
 from safetensors.torch import load_file
 from several_processes import in_processes
 
@@ -42,13 +42,11 @@ def in_two_processes(base_model, rollouts, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("micro_batch_size", MICRO_BATCHES)
-def test_two_processes_take_the_step_of_one(micro_batch_size, base_model, rollouts, in_two_processes):
-    alone = first_step(base_model, rollouts, micro_batch_size)
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_take_the_step_of_one(kind, base_model, rollouts, in_two_processes):
+    alone = first_step(base_model, rollouts, **KINDS[kind])
     for name, expected in alone.items():
-        first, second = (
-            load_file(in_two_processes / f"{micro_batch_size}-{process}-{name}.safetensors") for process in (0, 1)
-        )
+        first, second = (load_file(in_two_processes / f"{kind}-{process}-{name}.safetensors") for process in (0, 1))
         for key in expected:
             assert torch.equal(first[key], second[key]), f"{name}: {key}"
             torch.testing.assert_close(first[key], expected[key], rtol=1e-3, atol=1e-5, msg=f"{name}: {key}")

@@ -1,6 +1,7 @@
 """Attempts on test in the course of a training, kept on disk until the training is finished (spec section 6)."""
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,10 @@ class AttemptsOnTest:
         """Attempts after a training step, each process at a share of the problems; the curve's pass@k columns."""
         seed = own_seed(derive(self.seed, "test", step))
         with processes().split_between_processes(self.problems) as share:
-            attempts = self.drawer.draw(share, samples=self.samples, seed=seed) if share else []
+            # Of equal size everywhere: the processes of a sharded model can only generate in step with each other.
+            size = math.ceil(len(self.problems) / processes().num_processes)
+            asked = share + self.problems[-1:] * (size - len(share))
+        attempts = self.drawer.draw(asked, samples=self.samples, seed=seed)[: len(share) * self.samples]
         drawn = gathered([{"step": step, **row} for row in attempts])
         if processes().is_main_process:
             write_parquet(self._part(step), table(drawn, EVALUATION), Provenance("test attempts", {}))

@@ -66,6 +66,9 @@ class StudentTrainer:
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
         kind = OnePassTrainer if config.one_pass else ResettableTrainer
+        if sharded:
+            # What transformers would set if it had sharded the model itself: that the processes generate in step.
+            policy.model._is_fsdp_managed_module = True
         self.trainer = kind(policy, self._rewards, settings, placeholder, lora and _adapters(lora))
 
     def train(
