@@ -732,7 +732,7 @@ class ResourceConfig(Section):
 
     sharding: Literal["none", "full"] = Field(
         "none",
-        description="train_fresh_student in several processes, what each keeps. none: the whole model; full: a share "
+        description="train_fresh_student on several GPUs, what each keeps. none: the whole model; full: a share "
         "of weights, gradients and moments (FSDP), for models that one GPU cannot hold",
     )
 
@@ -808,8 +808,9 @@ class Config(Section):
         asked, where = self.resources[rule], f"resources.{rule}"
         if rule == "train_fresh_student" and asked.workers not in (1, asked.processes):
             raise ValueError(f"{where}.workers: {asked.workers}, but each of the {asked.gpu} GPUs has one process")
-        if asked.sharding != "none" and (rule != "train_fresh_student" or asked.processes == 1):
-            raise ValueError(f"{where}.sharding: only train_fresh_student in more than one process can be sharded")
+        # On a CPU accelerate would not shard, and say nothing.
+        if asked.sharding != "none" and (rule != "train_fresh_student" or asked.gpu < 2):
+            raise ValueError(f"{where}.sharding: only train_fresh_student on more than one GPU can be sharded")
         if not asked.ray_nodes:
             return
         if rule != "train_soar":

@@ -150,6 +150,6 @@ def test_an_arm_may_have_adapters(project):
 def test_adapters_are_not_sharded(project):
     values = load(project / "config" / "smoke.yaml").model_dump()
     values["fresh_student"]["lora_rank"] = 4
-    values["resources"]["train_fresh_student"] = {"workers": 2, "sharding": "full"}
+    values["resources"]["train_fresh_student"] = {"gpu": 2, "sharding": "full"}
     with pytest.raises(ConfigError, match="adapters are trained with sharding: none only"):
         validate(values, "smoke.yaml")

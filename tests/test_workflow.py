@@ -230,6 +230,8 @@ def test_a_soar_run_over_nodes_is_one_job_that_srun_starts_ray_in(folder: Path):
         ({"train_soar": {"ray_nodes": 1, "workers": 2}}, "workers: 2 do not fit"),
         ({"train_serl": {"ray_nodes": 1}}, "only train_soar uses Ray"),
         ({"train_fresh_student": {"gpu": 2, "workers": 4}}, "4, but each of the 2 GPUs has one process"),
+        ({"train_fresh_student": {"workers": 2, "sharding": "full"}}, "more than one GPU can be sharded"),
+        ({"train_soar": {"gpu": 2, "sharding": "full"}}, "only train_fresh_student"),
         ({"train_fresh_student": {"gpu": 3}}, "3 processes cannot have equal shares of the 8 rollouts"),
     ],
 )

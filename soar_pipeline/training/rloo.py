@@ -69,9 +69,8 @@ def trl_settings(
         bf16=False,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
-        # Every parameter is used in every pass, and no buffer changes.
+        # Every parameter is used in every pass.
         ddp_find_unused_parameters=False,
-        ddp_broadcast_buffers=False,
         fsdp=sharded or None,
         seed=seed,
         save_strategy="no",
