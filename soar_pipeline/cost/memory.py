@@ -44,6 +44,8 @@ class Memory:
     activations: float
     head: float
     cache: float
+    # To run a sharded reference TRL gathers it whole.
+    gathered_reference: float = 0
 
     @property
     def held(self) -> float:
@@ -56,13 +58,18 @@ class Memory:
         return self.held + self.buckets + self.cache
 
     @property
+    def scoring(self) -> float:
+        """While the reference gives its log-probabilities."""
+        return self.held + self.buckets + self.gathered_reference
+
+    @property
     def training(self) -> float:
         """At the largest point of the backward pass."""
         return self.held + self.buckets + self.gradients + self.activations + self.head
 
     @property
     def peak(self) -> float:
-        return max(self.sampling, self.training)
+        return max(self.sampling, self.scoring, self.training)
 
 
 def student_memory(size: ModelSize, setting: Setting) -> Memory:
@@ -73,12 +80,13 @@ def student_memory(size: ModelSize, setting: Setting) -> Memory:
     adapters = lora_parameters(size, setting.lora_rank) * FLOAT32 if lora else 0
     trained = adapters if lora else size.parameters * width
     tokens = setting.micro_batch * (setting.prompt_tokens + setting.new_tokens)
-    # The layer whose shards are together, and the one that is fetched meanwhile.
-    gathered = 2 * layer_parameters(size) * width if setting.sharded else 0
+    # What is together of a sharded model: a layer, the one that is fetched meanwhile, and the head.
+    together = (2 * layer_parameters(size) + size.vocabulary * size.hidden) * width if setting.sharded else 0
+    # With adapters the reference is the policy without them.
+    reference = size.parameters * width if setting.reference and not lora else 0
     return Memory(
-        weights=(size.parameters * width + adapters) / of_each + gathered,
-        # With adapters the reference is the policy without them.
-        reference=size.parameters * width / of_each if setting.reference and not lora else 0,
+        weights=(size.parameters * width + adapters) / of_each + together,
+        reference=reference / of_each,
         moments=2 * trained / of_each,
         gradients=trained / of_each,
         # DistributedDataParallel averages gradients in buckets of its own.
@@ -86,6 +94,7 @@ def student_memory(size: ModelSize, setting: Setting) -> Memory:
         activations=tokens * activation_bytes(size, setting.dtype, setting.checkpointing, lora),
         head=head_bytes(size, setting.dtype, tokens, trained=not lora),
         cache=cache_bytes(size, setting),
+        gathered_reference=reference if setting.sharded else 0,
     )
 
 

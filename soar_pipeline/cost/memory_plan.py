@@ -44,7 +44,8 @@ WAYS = (
 def fitting(size: ModelSize, gigabytes: float, way: Way, like: Setting) -> tuple[Setting, Memory] | None:
     """The fewest devices, then no checkpointing, then the largest micro-batch, that fit; None where nothing does."""
     for devices in way.devices:
-        for checkpointing in (False, True):
+        # Adapters keep their inputs in float32: with many layers' at once, little of what they save is left.
+        for checkpointing in (False, True) if way.lora_rank is None else (True,):
             for micro_batch in MICRO_BATCHES:
                 if checkpointing < (micro_batch < SMALLEST_WITHOUT_CHECKPOINTING):
                     continue
