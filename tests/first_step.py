@@ -10,6 +10,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from sharded_student import shard_on_cpu
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
 from soar_pipeline.config import GenerationConfig, GradingConfig, StudentConfig
@@ -33,8 +35,14 @@ SCHEDULE = constant_schedule(
     batch_size=3,
     seed=1,
 )
-# A step in one pass; one whose rollouts are trained on two at a time; and one of adapters.
-KINDS = {"one-pass": {}, "micro-batches": {"micro_batch_size": 2}, "adapters": {"lora": Lora(rank=4, alpha=8)}}
+# A step in one pass; one whose rollouts are trained on two at a time; one of adapters; and the first two sharded.
+KINDS = {
+    "one-pass": {},
+    "micro-batches": {"micro_batch_size": 2},
+    "adapters": {"lora": Lora(rank=4, alpha=8)},
+    "sharded": {"sharded": True},
+    "sharded micro-batches": {"sharded": True, "micro_batch_size": 2},
+}
 
 
 class GradientCatcher(TrainerCallback):
@@ -76,6 +84,7 @@ def first_step(
         noise = {name: 0.02 * torch.randn(value.shape, generator=generator) for name, value in base.items()}
         start = {name: value + noise[name] * (value.std() or 1) for name, value in base.items()}
         [metrics] = student.train(SCHEDULE, 7, start=start, reference=base)
+    assert all(isinstance(parameter, DTensor) == sharded for parameter in policy.model.parameters())
     figures = (metrics.reward, metrics.kl, metrics.no_signal_share, metrics.tokens)
     return {
         "gradients": catcher.gradients,
@@ -103,6 +112,7 @@ def drawn_for_one_question(base_model: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    shard_on_cpu()
     join()
     rollouts = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     drawn = json.dumps(drawn_for_one_question(Path(sys.argv[1])))

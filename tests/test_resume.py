@@ -25,8 +25,9 @@ from soar_pipeline.artifacts import (
 )
 from soar_pipeline.config import ObjectiveConfig, load
 from soar_pipeline.located import located
+from soar_pipeline.models.policy import copy_weights, load_policy
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import FreshStudentSlice, ScheduleSlice, SerlSlice, SoarSlice
+from soar_pipeline.slices import FreshStudentSlice, Lora, ScheduleSlice, SerlSlice, SoarSlice
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +143,13 @@ def test_ray_changes_nothing_in_a_soar_run(config, base_model, hard_problems, tm
     assert len({row["tokens"] for row in read_rows(on_ray / "students.parquet", STUDENTS)}) > 1
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_student_resumes_bit_identically(processes, config, base_model, hard_problems, tmp_path):
+@pytest.mark.parametrize(
+    ("processes", "sharding", "lora"),
+    [(1, "none", None), (2, "none", None), (2, "full", None), (1, "none", Lora(rank=4, alpha=8))],
+)
+def test_a_killed_student_resumes_bit_identically(
+    processes, sharding, lora, config, base_model, hard_problems, tmp_path
+):
     schedule = tmp_path / "schedule.parquet"
     options = {"train": hard_problems, "questions": [], "student-seed": 1, "teacher-seed": 0, "schedule": schedule}
     slice_json = ScheduleSlice.of(config, "shuffles", "hard_only").model_dump_json()
@@ -152,14 +158,14 @@ def test_a_killed_student_resumes_bit_identically(processes, config, base_model,
     def command(folder: Path) -> list[str]:
         alone = stage(
             "train_fresh_student",
-            FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
+            FreshStudentSlice.of(config, "shuffles", "hard_only").model_copy(update={"lora": lora}).model_dump_json(),
             {
                 "base-model": base_model,
                 "schedule": schedule,
                 "test": hard_problems,
                 "teacher-seed": 0,
                 "student-seed": 1,
-                "sharding": "none",
+                "sharding": sharding,
                 "report-to": "none",
                 "state": folder / "state",
                 "curve": folder / "curve.parquet",
@@ -167,6 +173,8 @@ def test_a_killed_student_resumes_bit_identically(processes, config, base_model,
                 "model": folder / "model",
             },
         )
+        if sharding == "full":
+            alone[1:3] = [str(Path(__file__).parent / "sharded_student.py")]
         return in_processes(processes, alone)
 
     names = ["curve.parquet", "attempts.parquet", "model"]
@@ -177,6 +185,10 @@ def test_a_killed_student_resumes_bit_identically(processes, config, base_model,
     # In the log of one of them.
     assert again.stderr.count("resuming after step 2") == 1
     assert digests(killed, names) == digests(tmp_path / "whole", names)
+    # A plain model, like the one it started as.
+    trained, base = (copy_weights(load_policy(path, "float32").model) for path in (killed / "model", base_model))
+    assert trained.keys() == base.keys()
+    assert digest(killed / "model") != digest(base_model)
 
     curve = read_rows(tmp_path / "whole" / "curve.parquet", CURVE)
     assert [(row["step"], row["pass_at_1"] is not None) for row in curve] == [
