@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from soar_pipeline.config import load
 from soar_pipeline.cost.memory import Setting, activation_bytes, lora_parameters, student_memory
 from soar_pipeline.cost.memory_plan import GPU_GIGABYTES, MODELS, WAYS, fitting, parts_table, plan_table
 from soar_pipeline.cost.model_size import ModelSize, known_sizes
@@ -141,6 +142,20 @@ def test_the_plan_takes_what_fits(project: Path):
     assert fitting(small, 80, everything, Setting()) is not None
     assert fitting(large, 80, everything, Setting()) is None
     assert fitting(large, 80, lora, Setting()) is not None
+
+
+def test_one_gpu_of_24_gigabytes_holds_teacher_and_student_of_single_gpu(project: Path):
+    config = load(project / "config" / "single_gpu.yaml")
+    size = known_sizes(project)[config.models["base"].path]
+    setting = Setting(
+        rollouts=config.student.batch_size * config.student.group_size,
+        new_tokens=config.generation.student_max_new_tokens,
+        micro_batch=config.student.micro_batch_size,
+        checkpointing=config.student.gradient_checkpointing,
+    )
+    memory = student_memory(size, setting)
+    assert 20e9 < memory.peak + memory.weights + memory.reference < 0.9 * 24e9
+    assert config.generation.batch_size <= setting.rollouts
 
 
 def test_less_is_asked_of_a_gpu_where_less_is_drawn(project: Path):
