@@ -238,18 +238,26 @@ def fresh_student_rl(config: Config, dataset: str, arm: str) -> StudentConfig:
     return config.student.model_copy(update=changes | config.arms[arm].student)
 
 
+class Lora(Section):
+    rank: int
+    alpha: float
+
+
 class FreshStudentSlice(Section):
     sampling: SamplingSlice
     student: StudentConfig
+    lora: Lora | None
     evaluate_every: int
     evaluation: EvaluationConfig
 
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "FreshStudentSlice":
+        fresh = config.fresh_student_of(arm, dataset)
         return cls(
             sampling=SamplingSlice.of(config, dataset),
             student=fresh_student_rl(config, dataset, arm),
-            evaluate_every=config.fresh_student_of(arm, dataset).evaluate_every,
+            lora=None if fresh.lora_rank is None else Lora(rank=fresh.lora_rank, alpha=fresh.lora_alpha),
+            evaluate_every=fresh.evaluate_every,
             evaluation=config.evaluation,
         )
 

@@ -188,7 +188,7 @@ def test_a_measured_step_is_a_line_through_two_batches():
 
 def test_the_roofline_of_a_stated_device(project: Path):
     device = read_device("h100", project)
-    size = ModelSize(parameters=1_000_000_000, layers=10, key_value_heads=8, head_dim=128)
+    size = ModelSize(1_000_000_000, 10, 8, head_dim=128, heads=8, hidden=1024, intermediate=4096, vocabulary=1000)
     speed = DerivedSpeed(device, size, "bfloat16", "vllm")
     # 2 GB of weights and 256 caches of 100 tokens, each 2 * 10 * 8 * 128 * 2 bytes, at 0.7 of 3.35 TB/s.
     read = (2e9 + 256 * 100 * 40_960) / (0.7 * 3.35e12)
@@ -230,7 +230,8 @@ def test_a_model_of_unknown_size_asks_for_its_parameters(project: Path):
     unknown = ModelConfig(path="nobody/unheard-of")
     with pytest.raises(ConfigError, match=r"models\.base: the size of nobody/unheard-of is not known.*--parameters"):
         model_size(unknown, "base", project)
-    assert model_size(unknown, "base", project, 2.9e9) == ModelSize(2_900_000_000, 28, 8, 128)
+    shape = {"heads": 24, "hidden": 3072, "intermediate": 8192, "vocabulary": 128256}
+    assert model_size(unknown, "base", project, 2.9e9) == ModelSize(2_900_000_000, 28, 8, 128, **shape)
 
 
 def test_a_config_of_another_shape_asks_for_parameters(tmp_path: Path, project: Path):

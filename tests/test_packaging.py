@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 # Modules that are imported only where an extra is installed.
-OPTIONAL = {"sentence_transformers": "embeddings", "ray": "ray", "vllm": "vllm"}
+OPTIONAL = {"sentence_transformers": "embeddings", "ray": "ray", "peft": "lora", "vllm": "vllm"}
 
 
 @pytest.fixture(scope="module")

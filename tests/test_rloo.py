@@ -1,6 +1,7 @@
 """TRL's RLOO as we use it, against references of a few lines."""
 
 import random
+import weakref
 
 import pytest
 import torch
@@ -139,6 +140,18 @@ def test_rejection_sampling_leaves_the_rloo_gradient_unchanged(base_model):
 def student_trainer(policy, grader, **settings) -> StudentTrainer:
     config = StudentConfig(learning_rate=1e-3, kl_coefficient=0.1, batch_size=2, group_size=4, **settings)
     return StudentTrainer(policy, PromptFormat(PROMPTS, False, policy.tokenizer), grader, config, GENERATION)
+
+
+def test_moments_are_let_go_after_a_training(base_model):
+    policy = load_policy(base_model, "float32")
+    base = copy_weights(policy.model)
+    with Grader(GradingConfig()) as grader:
+        trainer = student_trainer(policy, grader)
+        trainer.train(constant_schedule(QUESTIONS, steps=1, batch_size=2, seed=1), 7, start=base, reference=base)
+        moment = weakref.ref(next(iter(trainer.trainer.optimizer.state.values()))["exp_avg"])
+        assert moment() is not None
+        trainer.release()
+        assert moment() is None
 
 
 def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:

@@ -1,6 +1,7 @@
 """Attempts on test in the course of a training, kept on disk until the training is finished (spec section 6)."""
 
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from soar_pipeline.config import PASS_AT_K
 from soar_pipeline.evaluation.passk import mean_pass_at_k
 from soar_pipeline.generation.attempts import AttemptDrawer, Problem
 from soar_pipeline.seeds import derive
+from soar_pipeline.training.processes import gathered, own_seed, processes
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +29,16 @@ class AttemptsOnTest:
     seed: int
 
     def draw(self, step: int) -> dict[str, float]:
-        """Attempts after a training step; returns the curve's pass@k columns."""
-        drawn = [
-            {"step": step, **row}
-            for row in self.drawer.draw(self.problems, samples=self.samples, seed=derive(self.seed, "test", step))
-        ]
-        write_parquet(self._part(step), table(drawn, EVALUATION), Provenance("test attempts", {}))
+        """Attempts after a training step, each process at a share of the problems; the curve's pass@k columns."""
+        seed = own_seed(derive(self.seed, "test", step))
+        with processes().split_between_processes(self.problems) as share:
+            # Of equal size everywhere: the processes of a sharded model can only generate in step with each other.
+            size = math.ceil(len(self.problems) / processes().num_processes)
+            asked = share + self.problems[-1:] * (size - len(share))
+        attempts = self.drawer.draw(asked, samples=self.samples, seed=seed)[: len(share) * self.samples]
+        drawn = gathered([{"step": step, **row} for row in attempts])
+        if processes().is_main_process:
+            write_parquet(self._part(step), table(drawn, EVALUATION), Provenance("test attempts", {}))
         ks = tuple(k for k in PASS_AT_K if k <= self.samples)
         return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
 

@@ -71,6 +71,7 @@ class TeacherTrainer:
         )
         self.trainer.train()
         self.moments = self.trainer.moments()
+        self.trainer.release()
         self.policy.model.eval()
         metrics = next(entry for entry in self.trainer.state.log_history if "reward" in entry)
         return metrics.get("kl")
