@@ -13,6 +13,7 @@ from soar_pipeline.artifacts import (
     read_rows,
     table,
     write_parquet,
+    write_parts,
 )
 from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
@@ -58,7 +59,7 @@ def train_fresh_student(
     )
     policy = load_policy(base_model, sampling.dtype)
     base = copy_weights(policy.model)
-    rows, evaluations = [], table([], EVALUATION)
+    rows, evaluations = [], iter(())
     # Held to the end: a second job must not resume from what this one is about to remove.
     with folder.locked():
         if planned:
@@ -90,7 +91,7 @@ def train_fresh_student(
             "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
         )
         write_parquet(curve, table(rows, CURVE), provenance)
-        write_parquet(attempts, evaluations, provenance)
+        write_parts(attempts, EVALUATION, evaluations, provenance)
         save_policy(model, policy, copy_weights(policy.model))
         folder.remove()
         remove_parts(state)
