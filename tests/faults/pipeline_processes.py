@@ -79,6 +79,8 @@ class Pipeline:
 
 
 def _kind_of(line: str) -> str | None:
+    if Path(line.partition(" ")[0]).name in ("bash", "sh"):
+        return None
     if "grading/worker.py" in line:
         return "grading worker"
     if "multiprocessing.spawn" in line:
@@ -87,7 +89,7 @@ def _kind_of(line: str) -> str | None:
         return "Ray actor"
     if "-m snakemake" in line and "--snakefile" in line:
         return "snakemake"
-    if "soar_pipeline.stages." in line and not line.startswith(("/bin/", "bash", "sh ")):
+    if "soar_pipeline.stages." in line:
         return "stage"
     return None
 

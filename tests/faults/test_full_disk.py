@@ -9,6 +9,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
@@ -112,3 +114,17 @@ def test_a_full_disk_stops_a_stage_in_one_line_and_harms_nothing(stage, small_ru
             assert left == earlier
     assert job.status(small_run.folder, monkeypatch) == 0
     assert contents(small_run.results) == whole
+
+
+def test_a_log_on_the_full_disk_does_not_bury_the_line(small_run, monkeypatch):
+    job = next(job for job in small_run.jobs if job.stage == "filter_hard")
+    for path in job.made:
+        path.unlink()
+    command = [sys.executable, "-m", "soar_pipeline.stages.filter_hard", *job.arguments]
+    with small_run.full_but_for(0):
+        done = subprocess.run(command, cwd=small_run.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1
+    assert "hard.parquet: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert job.status(small_run.folder, monkeypatch) == 0
