@@ -6,6 +6,7 @@ that measure time (`MEASURED_COLUMNS`) differ between equal runs; digests leave 
 same seeds have the same digests.
 """
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -30,6 +31,8 @@ MEASURED_COLUMNS = ("seconds",)
 # Files are written, and taken digests of, so many rows at a time: attempts of a large pool do not fit in memory.
 ROWS_AT_ONCE = 8192
 VERSIONED_PACKAGES = ("soar-pipeline", "torch", "transformers", "trl", "math-verify", "numpy")
+# Errors of a file that cannot grow.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROVENANCE_KEY = b"soar_provenance"
 
 
@@ -341,19 +344,11 @@ def _update(sha: "hashlib._Hash", file: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on success it is synced and renamed, on failure removed.
-
-    An OSError that names no file gets the name of `path`.
-    """
+    """A temporary path beside `path`; on success it is synced and renamed, on failure removed."""
     with unfinished(path, _new_file) as temporary:
-        try:
-            yield temporary
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-        except OSError as error:
-            # pyarrow tells of a full disk without saying where.
-            error.filename = error.filename or str(path)
-            raise
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         # mkstemp makes private files; artifacts follow the umask like any other output.
         umask = os.umask(0)
         os.umask(umask)
@@ -367,7 +362,8 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
     """What `make` makes beside `path`, a file or a folder; removed in the end unless it was renamed.
 
     It is held by a lock as long as this process lives. What killed processes left beside `path` is held by nobody, and
-    removed first; what living ones are writing stays.
+    removed first; what living ones are writing stays. An OSError that names no file gets the name of `path`, and so does
+    one of a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
@@ -381,6 +377,11 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
         os.close(descriptor)
     try:
         yield temporary
+    except OSError as error:
+        # Of a full disk some do not say where, and others name the temporary file or the one they copied from.
+        if error.filename is None or error.errno in NO_ROOM:
+            error.filename = str(path)
+        raise
     finally:
         _remove(temporary)
         os.close(descriptor)
