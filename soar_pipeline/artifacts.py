@@ -362,7 +362,7 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
     """What `make` makes beside `path`, a file or a folder; removed in the end unless it was renamed.
 
     It is held by a lock as long as this process lives. What killed processes left beside `path` is held by nobody, and
-    removed first; what living ones are writing stays. An OSError that names no file gets the name of `path`, and so does
+    removed first; what living ones are writing stays. An OSError that names no file gets the name of `path`, as does
     one of a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
