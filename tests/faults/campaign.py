@@ -4,7 +4,7 @@
     python tests/faults/campaign.py --kills 5 --config my.yaml --cores 1
 
 One undisturbed run comes first; it also shows which processes live in which stage, and how long. Then come disturbed
-runs, each in a folder of its own and killed about a dozen times: Snakemake, a stage, a process or Ray actor that trains
+runs, each in a folder of its own and killed about twenty times: Snakemake, a stage, a process or Ray actor that trains
 students (every other run has Ray), a grading worker. Kinds have their turns, within a kind the stages that were hit
 least; the moment is random in the life of such a process. Where a kill ends the command, the same command is given
 again, at once and until it succeeds; where a stage survived its Snakemake, it may refuse the directory (it names the
@@ -37,8 +37,9 @@ import psutil
 from pipeline_processes import KINDS, ROOT, START, Lives, Pipeline, Role, age
 from run_contents import contents, differences
 
-# Kills of each kind in one disturbed run; students are trained by the pool's workers or by Ray's actors.
-IN_ONE_RUN = {"snakemake": 3, "stage": 4, "pool worker": 2, "Ray actor": 2, "grading worker": 3}
+# Kills of each kind in one disturbed run; students are trained by the pool's workers or by Ray's actors. Of these a
+# training bears two losses per outer step, and a comparison one of its grading worker.
+IN_ONE_RUN = {"snakemake": 6, "stage": 8, "pool worker": 2, "Ray actor": 2, "grading worker": 6}
 SECONDS_BETWEEN_LOOKS = 0.1
 # Times as long as the undisturbed run: no command takes that, not even on a machine that does other things, too.
 HANGS = 5

@@ -30,7 +30,7 @@ SMALLER = {
     "fresh_student.checkpoint": {"rule": "fixed", "step": 2, "window": 0},
     "filter.shards": 1,
     "evaluation.samples": 4,
-    "figures": {"passk": {"kind": "passk"}},
+    "figures": {"improvement": {"kind": "improvement"}},
     "resources": {},
 }
 
@@ -79,7 +79,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRun]:
     config = changed_config(folder, Path(__file__).with_name("campaign.yaml"), SMALLER)
     planned = snakemake(folder, "--dry-run", "--printshellcmds", "--configfile", config)
     commands = re.findall(r"python -m soar_pipeline\.stages\.(\w+) (.*)", planned.stdout + planned.stderr)
-    assert commands, planned.stderr
+    assert commands, planned.stdout + planned.stderr
     run = SmallRun(folder / "disk", [Job(stage, shlex.split(arguments)) for stage, arguments in commands])
     with small_disk(run.folder, "64m"), pytest.MonkeyPatch.context() as monkeypatch:
         for job in run.jobs:
