@@ -58,7 +58,8 @@ def test_nucleus_and_presence_penalty_sample_as_a_plain_loop_does(base_model, to
 @pytest.mark.parametrize("penalty", [0.0, 3.0])
 def test_what_has_ended_leaves_its_batch_and_nothing_else_changes(base_model, penalty):
     policy = load_policy(base_model, "float32")
-    prompts = [f"<student>{start}aLbRcV<answer_here>" for start in ("482917", "351264", "718243")] + PROMPTS
+    # Worked examples: the more operations, the longer the completion.
+    prompts = PROMPTS + [f"<worked>482917{operations}<answer_here>" for operations in ("aL", "aLbRcV", "aLbRcVdHeSfT")]
     rows = []
     policy.model.register_forward_pre_hook(
         lambda _, args, options: rows.append(len(options["input_ids"])), with_kwargs=True

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,28 +36,28 @@ class AttemptsOnTest:
             # Of equal size everywhere: the processes of a sharded model can only generate in step with each other.
             size = math.ceil(len(self.problems) / processes().num_processes)
             asked = share + self.problems[-1:] * (size - len(share))
-        attempts = self.drawer.draw(asked, samples=self.samples, seed=seed)[: len(share) * self.samples]
-        drawn = gathered([{"step": step, **row} for row in attempts])
+        rows = self.drawer.draw(asked, samples=self.samples, seed=seed)[: len(share) * self.samples]
+        attempts = table(gathered([{"step": step, **row} for row in rows]), EVALUATION)
         if processes().is_main_process:
-            write_parquet(self._part(step), table(drawn, EVALUATION), Provenance("test attempts", {}))
+            write_parquet(self._part(step), attempts, Provenance("test attempts", {}))
         ks = tuple(k for k in PASS_AT_K if k <= self.samples)
-        return {f"pass_at_{k}": value for k, value in mean_pass_at_k(drawn, ks).items()}
+        return {f"pass_at_{k}": value for k, value in mean_pass_at_k(attempts, ks).items()}
 
     def intact(self, curve: list[dict[str, Any]]) -> bool:
         """Whether the attempts of all evaluated steps of an unfinished curve can be read."""
         try:
-            self.kept(curve)
+            for _ in self.kept(curve):
+                pass
         except ArtifactError as error:
             log.warning("%s", error)
             return False
         return True
 
-    def kept(self, curve: list[dict[str, Any]]) -> pa.Table:
-        """The attempts of all evaluated steps of a finished curve: EVALUATION rows."""
-        evaluated = [row["step"] for row in curve if row.get("pass_at_1") is not None]
-        return pa.concat_tables(
-            [EVALUATION.empty_table(), *(read_parquet(self._part(step), EVALUATION) for step in evaluated)]
-        )
+    def kept(self, curve: list[dict[str, Any]]) -> Iterator[pa.Table]:
+        """The attempts of the evaluated steps of a finished curve, step by step: EVALUATION rows."""
+        for row in curve:
+            if row.get("pass_at_1") is not None:
+                yield read_parquet(self._part(row["step"]), EVALUATION)
 
     def _part(self, step: int) -> Path:
         return self.folder / f"test-{step:06d}.parquet"

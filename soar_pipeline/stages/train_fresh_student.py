@@ -13,6 +13,7 @@ from soar_pipeline.artifacts import (
     read_rows,
     table,
     write_parquet,
+    write_parts,
 )
 from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
@@ -64,7 +65,7 @@ def train_fresh_student(
         state, config.model_dump_json(), str(seed), digest(base_model), digest(schedule), digest(test)
     )
     policy = load_policy(base_model, sampling.dtype)
-    rows = []
+    rows, evaluations = [], iter(())
     # Held to the end: a second job must not resume from what this one is about to remove.
     with held_by_first(folder.locked()):
         if planned:
@@ -96,14 +97,14 @@ def train_fresh_student(
                 rows = student.train()
                 tracker.finish()
                 trainer.merge()
+            evaluations = tests.kept(rows)
         trained = copy_weights(policy.model)
         if everyone.is_main_process:
-            evaluations = tests.kept(rows) if planned else table([], EVALUATION)
             provenance = Provenance(
                 "train_fresh_student", config.model_dump(mode="json"), student_seed, (base_model, schedule, test)
             )
             write_parquet(curve, table(rows, CURVE), provenance)
-            write_parquet(attempts, evaluations, provenance)
+            write_parts(attempts, EVALUATION, evaluations, provenance)
             save_policy(model, policy, trained)
             folder.remove()
             remove_parts(state)

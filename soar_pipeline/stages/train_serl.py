@@ -4,6 +4,7 @@ from pathlib import Path
 
 from soar_pipeline.artifacts import (
     CURVE,
+    EVALUATION,
     HARD,
     SERL_QUESTIONS,
     ArtifactError,
@@ -12,6 +13,7 @@ from soar_pipeline.artifacts import (
     read_rows,
     table,
     write_parquet,
+    write_parts,
 )
 from soar_pipeline.baselines.serl.questions import NumberedList, TeacherPrompt
 from soar_pipeline.baselines.serl.run import SerlRun
@@ -97,7 +99,7 @@ def train_serl(
         provenance = Provenance("train_serl", config.model_dump(mode="json"), student_seed, (base_model, train, test))
         write_parquet(curve, table(rows, CURVE), provenance)
         write_parquet(questions, table(records, SERL_QUESTIONS), provenance)
-        write_parquet(attempts, tests.kept(rows), provenance)
+        write_parts(attempts, EVALUATION, tests.kept(rows), provenance)
         save_policy(model, policy, copy_weights(policy.model))
         folder.remove()
         remove_parts(state)
