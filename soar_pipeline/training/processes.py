@@ -56,7 +56,7 @@ def own_seed(seed: int) -> int:
 
 @contextmanager
 def held_by_first(lock: AbstractContextManager[None]) -> Iterator[None]:
-    """Hold a lock of the whole job: the first process takes it. Where it cannot, it says why and the others just end."""
+    """Hold a lock of the whole job: the first process takes it. Where it cannot, it says why; the others end."""
     first, refusal = processes().is_main_process, None
     with ExitStack() as stack:
         if first:
