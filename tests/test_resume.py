@@ -15,6 +15,7 @@ from soar_pipeline.artifacts import (
     CURVE,
     EVALUATION,
     HARD,
+    SCHEDULE,
     SERL_QUESTIONS,
     STUDENTS,
     Provenance,
@@ -28,6 +29,7 @@ from soar_pipeline.located import located
 from soar_pipeline.models.policy import copy_weights, load_policy
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import FreshStudentSlice, Lora, ScheduleSlice, SerlSlice, SoarSlice
+from soar_pipeline.training.checkpoints import CheckpointFolder
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +200,33 @@ def test_a_killed_student_resumes_bit_identically(
     assert [(row["step"], row["problem_id"], row["sample"]) for row in attempts] == [
         (step, f"p{i}", sample) for step in (2, 4, 6) for i in range(4) for sample in range(8)
     ]
+
+
+def test_two_processes_refuse_as_one_where_another_job_trains(config, base_model, hard_problems, tmp_path):
+    write_parquet(tmp_path / "schedule.parquet", table([], SCHEDULE), Provenance("test", {}))
+    command = stage(
+        "train_fresh_student",
+        FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
+        {
+            "log": tmp_path / "log",
+            "base-model": base_model,
+            "schedule": tmp_path / "schedule.parquet",
+            "test": hard_problems,
+            "teacher-seed": 0,
+            "student-seed": 1,
+            "sharding": "none",
+            "report-to": "none",
+            "state": tmp_path,
+            "curve": tmp_path / "curve.parquet",
+            "attempts": tmp_path / "attempts.parquet",
+            "model": tmp_path / "model",
+        },
+    )
+    with CheckpointFolder(tmp_path).locked():
+        done = subprocess.run(in_processes(2, command), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert "another job is writing this run" in line
 
 
 def serl_command(config, base_model: Path, hard_problems: Path, folder: Path) -> list[str]:

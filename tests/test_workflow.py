@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_runs import ROOT, SHIPPED, changed_config, planned_jobs, snakemake
+from workflow_runs import ROOT, SHIPPED, changed_config, job_counts, planned_jobs, snakemake
 
 from soar_pipeline.config import ConfigError, load
 
@@ -159,9 +159,10 @@ def test_a_whole_run_on_gpus_is_planned_with_the_slurm_profile(name: str, folder
     config = ROOT / "config" / f"{name}.yaml"
     settings = load(config)
 
-    jobs = planned_jobs(folder, "--profile", SLURM_PROFILE, "--configfile", config)
     done = snakemake(folder, "--dry-run", "--profile", SLURM_PROFILE, "--configfile", config)
 
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = job_counts(done.stdout + done.stderr)
     assert jobs["train_soar"] == len(settings.soar_runs())
     assert jobs["write_report"] == 1
     asked = resources_by_rule(done.stdout + done.stderr)

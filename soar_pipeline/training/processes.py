@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from soar_pipeline.artifacts import ArtifactError
 from soar_pipeline.seeds import derive
 
 Item = TypeVar("Item")
@@ -55,10 +56,16 @@ def own_seed(seed: int) -> int:
 
 @contextmanager
 def held_by_first(lock: AbstractContextManager[None]) -> Iterator[None]:
-    """Hold a lock of the whole job: the first process takes it, and the others wait until it has."""
-    first = processes().is_main_process
-    with lock if first else nullcontext():
-        processes().wait_for_everyone()
+    """Hold a lock of the whole job: the first process takes it. Where it cannot, it says why; the others end."""
+    first, refusal = processes().is_main_process, None
+    with ExitStack() as stack:
+        if first:
+            try:
+                stack.enter_context(lock)
+            except ArtifactError as error:
+                refusal = error
+        if any(gathered([refusal is not None])):
+            raise refusal or SystemExit(1)
         yield
 
 

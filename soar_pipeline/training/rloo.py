@@ -75,6 +75,8 @@ def trl_settings(
         # Every parameter is used in every pass.
         ddp_find_unused_parameters=False,
         fsdp=sharded or None,
+        # Of the reference, which TRL would spread over all GPUs that the process sees before sharding it.
+        model_init_kwargs={"device_map": None} if sharded else None,
         seed=seed,
         save_strategy="no",
         logging_steps=1,
