@@ -15,7 +15,9 @@ def with_padded_heads(folder: Path, padded: Path, size: int = 32) -> None:
     model = AutoModelForCausalLM.from_pretrained(folder)
     config, heads, old = model.config, model.config.num_attention_heads, model.config.head_dim
     config.head_dim = size
-    config.rope_parameters = config.rope_parameters | {"rope_theta": config.rope_parameters["rope_theta"] ** (size / old)}
+    config.rope_parameters = config.rope_parameters | {
+        "rope_theta": config.rope_parameters["rope_theta"] ** (size / old)
+    }
     # Where the numbers of all heads, in order, lie among the padded ones.
     place = torch.arange(heads * size).view(heads, 2, size // 2)[:, :, : old // 2].flatten()
     weights = {}

@@ -23,7 +23,7 @@ def test_a_missing_vllm_is_one_line_that_says_what_to_install(base_model, monkey
     monkeypatch.delitem(sys.modules, "soar_pipeline.generation.vllm_engine", raising=False)
     policy = load_policy(base_model, "float32")
     for make in (generator_of, completer_of):
-        with pytest.raises(ConfigError, match=r"generation\.engine: vLLM is not installed; pip install -e '\.\[vllm\]'"):
+        with pytest.raises(ConfigError, match=r"generation\.engine: vLLM is not installed; docs/vllm\.md says how"):
             make(policy, EngineConfig(engine="vllm"))
 
 

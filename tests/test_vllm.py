@@ -105,7 +105,9 @@ def test_the_same_seed_gives_the_same_completions(policy):
     assert len({completion.text for completion in first[0]}) > 1
 
 
-def next_token(policy: Policy, prompt: str, written: list[int], top_p: float, presence_penalty: float, temperature: float):
+def next_token(
+    policy: Policy, prompt: str, written: list[int], top_p: float, presence_penalty: float, temperature: float
+):
     """The exact distribution of the token after `written`."""
     ids = policy.tokenizer(prompt)["input_ids"] + written
     with torch.no_grad():
@@ -243,7 +245,7 @@ def config(project):
     return found.model_copy(update={"generation": generation})
 
 
-def test_a_soar_run_is_the_same_again_and_with_workers(config, base_model, hard_problems, tmp_path):
+def test_a_soar_run_is_the_same_again_and_with_workers(config, base_model, hard_problems, tmp_path):  # noqa: F811
     """Two outer steps, a promotion after each: in one process, then with students in two processes of their own."""
     for workers in (1, 2):
         folder = tmp_path / str(workers)
