@@ -151,7 +151,9 @@ class _Engine:
         if self.sleeps:
             self.llm.wake_up(tags=["kv_cache"])
         self.check(policy)
-        finished = self._run(prompt_ids, settings)
+        # On a CPU vLLM draws from the caller's generator too, and throws it away.
+        with torch.random.fork_rng(devices=[policy.model.device] if self.sleeps else []):
+            finished = self._run(prompt_ids, settings)
         if self.sleeps:
             self.llm.sleep(level=2)
         return [list(request.outputs[0].token_ids) for request in finished]
