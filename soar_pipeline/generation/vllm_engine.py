@@ -22,7 +22,7 @@ PROBE_SEQUENCES, PROBE_TOKENS = 4, 16
 # Of the mean difference of log-probabilities. Rounding alone: 2e-6 and 0.03 on a CPU; weights that missed one step of
 # an embedded student: 0.14 to 0.004 (docs/vllm.md).
 PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
-# Of the embedded model 15,000 tokens in 70 MB; completions wait where the cache has no room.
+# Completions wait where the cache has no room.
 CPU_CACHE_BYTES = 2**30
 
 
