@@ -50,7 +50,7 @@ def machine_of(options: argparse.Namespace) -> Machine:
         assumed=Assumed.of(given, measured[0] if measured else None),
         device=device,
         measured=measured,
-        engine=options.engine,
+        engine=options.engine or config.generation.engine,
         gpus=gpus,
         cores=options.cores or (enough if kind == "gpu" else os.cpu_count() or 1),
         sizes={name: model_size(config.models[name], name, PROJECT, options.parameters) for name in used},
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=DEVICES, help="stated figures (default: h100 where a rule asks for GPUs, else cpu)"
     )
-    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), help="(default: generation.engine)")
     parser.add_argument("--gpus", type=_positive(int), help="GPUs of the machine (default: those of the largest job)")
     parser.add_argument("--cores", type=_positive(int), help="CPU cores (default: as here; on GPUs, enough)")
     parser.add_argument("--parameters", type=_positive(float), help="parameters of a model whose size is not known")

@@ -39,7 +39,6 @@ def _vllm(policy: Policy, config: EngineConfig):
         if error.name != "vllm":
             raise
         raise ConfigError(
-            "generation.engine: vLLM is not installed; pip install -e '.[vllm]' (on a CPU as docs/vllm.md says), or "
-            "take the engine transformers"
+            "generation.engine: vLLM is not installed; docs/vllm.md says how, or take the engine transformers"
         ) from None
     return VllmGenerator(policy, config)

@@ -6,11 +6,10 @@ serve none of our generators, and seeds the engine once, so that a student's rol
 before it; here every completion has a seed of its own.
 """
 
-import logging
 import os
 
 import torch
-from vllm import LLM, SamplingParams
+from vllm import LLM, RequestOutput, SamplingParams
 from vllm.inputs import TokensPrompt
 
 from soar_pipeline.artifacts import ArtifactError
@@ -20,9 +19,10 @@ from soar_pipeline.models.policy import DivergedError, Policy
 from soar_pipeline.seeds import derive
 
 PROBE_SEQUENCES, PROBE_TOKENS = 4, 16
-# Of the mean difference of log-probabilities.
-PROBE_TOLERANCE = {torch.float32: 0.01, torch.bfloat16: 0.1}
-# Of the embedded model 15,000 tokens in 70 MB; completions wait where the cache has no room.
+# Of the mean difference of log-probabilities. Rounding alone: 2e-6 and 0.03 on a CPU; weights that missed one step of
+# an embedded student: 0.14 to 0.004 (docs/vllm.md).
+PROBE_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+# Completions wait where the cache has no room.
 CPU_CACHE_BYTES = 2**30
 
 
@@ -107,19 +107,14 @@ class _Engine:
     def __init__(self, policy: Policy, config: EngineConfig):
         self.parameters = _parameters(policy)
         on_gpu = policy.model.device.type == "cuda"
-        # A CPU's memory cannot be handed to and fro.
+        if not on_gpu:
+            _check_heads(policy)
+        # vLLM cannot let go of a CPU's memory.
         self.sleeps = on_gpu
-        # In this process, so that weights are copied and not sent; with nobody told.
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        os.environ["VLLM_NO_USAGE_STATS"] = "1"
+        # In this process, so that weights are copied and not sent; and nobody is told of its use.
+        os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1"}
         # The training's threads stay where they are.
         os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
-        logging.getLogger("vllm").setLevel(logging.WARNING)
-        memory = (
-            {"gpu_memory_utilization": config.vllm_memory_share}
-            if on_gpu
-            else {"kv_cache_memory_bytes": CPU_CACHE_BYTES}
-        )
         self.llm = LLM(
             model=policy.model.name_or_path,
             # Weights are pushed before anything is drawn.
@@ -127,11 +122,15 @@ class _Engine:
             dtype=str(policy.model.dtype).removeprefix("torch."),
             skip_tokenizer_init=True,
             generation_config="vllm",
+            # The model's context, or what of it the cache has room for.
+            max_model_len=-1,
             max_num_seqs=config.batch_size,
+            gpu_memory_utilization=config.vllm_memory_share,
+            kv_cache_memory_bytes=None if on_gpu else CPU_CACHE_BYTES,
             enable_sleep_mode=self.sleeps,
+            # Compiling takes longer than it saves where a CPU is enough.
             enforce_eager=not on_gpu,
-            disable_log_stats=True,
-            **memory,
+            log_level="ERROR",
         )
         if self.sleeps:
             self.llm.sleep(level=2)
@@ -142,7 +141,7 @@ class _Engine:
     def generate(self, policy: Policy, prompt_ids: list[list[int]], settings: list[SamplingParams]) -> list[list[int]]:
         """The token ids of one completion of each prompt, its end token included.
 
-        Raises SyncError where the weights that were pushed are not those of the policy.
+        Raises SyncError where vLLM does not compute what the policy does.
         """
         if self.sleeps:
             # What the training has let go of and torch still holds.
@@ -152,24 +151,28 @@ class _Engine:
         if self.sleeps:
             self.llm.wake_up(tags=["kv_cache"])
         self.check(policy)
-        finished = self._run(prompt_ids, settings)
+        # On a CPU vLLM draws from the caller's generator too, and throws it away.
+        with torch.random.fork_rng(devices=[policy.model.device] if self.sleeps else []):
+            finished = self._run(prompt_ids, settings)
         if self.sleeps:
             self.llm.sleep(level=2)
         return [list(request.outputs[0].token_ids) for request in finished]
 
     def push(self, policy: Policy) -> None:
-        """Give the engine the policy's weights, in place."""
+        """Give vLLM the policy's weights, in place."""
         if _parameters(policy) != self.parameters:
             raise ConfigError(
-                f"generation.engine: one process can draw from policies of one architecture with vLLM, and "
+                "generation.engine: vLLM draws from policies of one architecture in a process, and "
                 f"{policy.model.name_or_path} has another than the one before it; take the engine transformers"
             )
-        # Not the model's own `load_weights`: linear layers on a CPU compute with packed copies, which this renews.
+        # Not the model's own `load_weights`: on a CPU, layers compute with packed copies, which a reload renews.
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": policy.model.named_parameters()})
+        if policy.model.config.tie_word_embeddings:
+            self.llm.apply_model(_renew_tied_head)
         self.llm.reset_prefix_cache()
 
     def check(self, policy: Policy) -> None:
-        """Compare log-probabilities of fixed sequences with the policy's own; SyncError where they differ."""
+        """Compare log-probabilities of fixed sequences with the policy's own."""
         expected = log_probabilities(policy, self.probe)
         if not expected.isfinite().all():
             raise DivergedError(
@@ -181,32 +184,35 @@ class _Engine:
         # Not `>`: it may be no number.
         if not drift <= tolerance:
             raise SyncError(
-                f"vLLM's log-probabilities differ from the model's by {drift:.2g} on average (at most {tolerance} is "
-                "rounding): it does not have the weights that were pushed; take generation.engine: transformers"
+                f"generation.engine: vLLM's log-probabilities differ from the model's by {drift:.2g} on average, where "
+                f"rounding explains {tolerance:g}: it does not have the weights that were pushed, or computes "
+                "otherwise with them; take the engine transformers"
             )
 
     def log_probabilities(self, sequences: torch.Tensor) -> torch.Tensor:
-        """As :func:`log_probabilities`, by the engine."""
-        settings = [SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)] * len(sequences)
-        finished = self._run(sequences.tolist(), settings)
+        """What the function of this name gives, by vLLM."""
+        settings = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        finished = self._run(sequences.tolist(), [settings] * len(sequences))
         return torch.tensor(
             [
-                [
-                    entry[token].logprob
-                    for token, entry in zip(request.prompt_token_ids[1:], request.prompt_logprobs[1:])
-                ]
-                for request in finished
+                [chances[token].logprob for token, chances in zip(ids[1:], request.prompt_logprobs[1:], strict=True)]
+                for ids, request in zip(sequences.tolist(), finished, strict=True)
             ]
         )
 
-    def _run(self, prompt_ids, settings):
+    def _run(self, prompt_ids: list[list[int]], settings: list[SamplingParams]) -> list[RequestOutput]:
         prompts = [TokensPrompt(prompt_token_ids=ids) for ids in prompt_ids]
         return self.llm.generate(prompts, settings, use_tqdm=False)
 
 
+def _renew_tied_head(model: torch.nn.Module) -> None:
+    # A head that shares the embedding's weights is no part of a reload; on a CPU it has a packed copy of them.
+    model.lm_head.quant_method.process_weights_after_loading(model.lm_head)
+
+
 @torch.no_grad()
 def log_probabilities(policy: Policy, sequences: torch.Tensor) -> torch.Tensor:
-    """Of each token but the first, given those before it: shape (sequences, tokens), float32, on the CPU."""
+    """Of each token but the first, given those before it: shape (sequences, tokens - 1), float32, on the CPU."""
     model = policy.model
     was_training = model.training
     model.eval()
@@ -219,6 +225,19 @@ def log_probabilities(policy: Policy, sequences: torch.Tensor) -> torch.Tensor:
 def _parameters(policy: Policy) -> dict[str, tuple[torch.Size, torch.dtype]]:
     """What policies must share to be drawn from by one engine."""
     return {name: (tensor.shape, tensor.dtype) for name, tensor in policy.model.named_parameters()}
+
+
+def _check_heads(policy: Policy) -> None:
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    config = policy.model.config
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    known = CPUAttentionBackend.get_supported_head_sizes()
+    if size not in known:
+        raise ConfigError(
+            f"generation.engine: on a CPU vLLM has kernels for attention heads of {', '.join(map(str, known))}, and "
+            f"{policy.model.name_or_path} has heads of {size}; take the engine transformers"
+        )
 
 
 _engine: _Engine | None = None
