@@ -166,7 +166,6 @@ def test_a_whole_run_on_gpus_is_planned_with_the_slurm_profile(name: str, folder
     assert jobs["train_soar"] == len(settings.soar_runs())
     assert jobs["write_report"] == 1
     asked = resources_by_rule(done.stdout + done.stderr)
-    assert set(asked) == set(jobs) - {"all"}
     # Who asks for a GPU is sent to where they are, and nobody else is.
     on_gpu = {rule for rule in asked if settings.resources_of(rule).gpu}
     assert {rule for rule in asked if "slurm_partition=YOUR_GPU_PARTITION" in asked[rule]} == on_gpu
