@@ -7,11 +7,6 @@ def in_processes(count: int, command: list[str]) -> list[str]:
     """The command (`python …`) in `count` processes at once; alone, as it stands."""
     if count == 1:
         return command
-    return [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={count}",
-        *command[1:],
-    ]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    module = command[1] == "-m"
+    return [*launcher, *command[1 : 1 + module], "--", *command[1 + module :]]

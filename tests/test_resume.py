@@ -157,6 +157,11 @@ def test_a_killed_student_resumes_bit_identically(
     slice_json = ScheduleSlice.of(config, "shuffles", "hard_only").model_dump_json()
     subprocess.run(stage("write_schedule", slice_json, options), check=True, capture_output=True)
 
+    if sharding == "full":
+        # Processes that share a model decode in step with each other.
+        generation = config.generation.model_copy(update={"segment_tokens": None})
+        config = config.model_copy(update={"generation": generation})
+
     def command(folder: Path) -> list[str]:
         alone = stage(
             "train_fresh_student",

@@ -182,7 +182,7 @@ def test_a_fresh_student_on_several_gpus_is_started_by_torchrun(folder: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     output = done.stdout + done.stderr
     assert {"gpu=4", "nodes=1"} <= resources_by_rule(output)["train_fresh_student"]
-    started = "python -m torch.distributed.run --standalone --nproc-per-node=4 -m soar_pipeline.stages."
+    started = "python -m torch.distributed.run --standalone --nproc-per-node=4 -m -- soar_pipeline.stages."
     assert f"{started}train_fresh_student" in output
 
 

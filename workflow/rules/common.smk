@@ -78,13 +78,14 @@ def launcher_of(rule):
 
 
 def python_of(rule):
-    """What runs the rule's stage: Python, or torchrun, which starts it in several processes at once.
+    """What runs the module of the rule's stage: Python, or torchrun, which starts it in several processes at once.
 
-    A port of its own for each job (`--standalone`): several may run on one node.
+    A port of its own for each job (`--standalone`): several may run on one node. `--` ends torchrun's own options, or it
+    would take the stage's `--log` for one of them.
     """
     if CONFIG.resources_of(rule).processes <= 1:
-        return "python"
-    return "python -m torch.distributed.run --standalone --nproc-per-node={resources.workers}"
+        return "python -m"
+    return "python -m torch.distributed.run --standalone --nproc-per-node={resources.workers} -m --"
 
 
 def threads_of(rule):

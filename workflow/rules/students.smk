@@ -51,7 +51,7 @@ rule train_fresh_student:
         state=beside("state", of="curve"),
     shell:
         python_of("train_fresh_student")
-        + " -m soar_pipeline.stages.train_fresh_student --config {params.slice:q} --log {log:q}"
+        + " soar_pipeline.stages.train_fresh_student --config {params.slice:q} --log {log:q}"
         " --base-model {input.base_model:q} --schedule {input.schedule:q} --test {input.test:q}"
         " --teacher-seed {wildcards.teacher_seed} --student-seed {wildcards.student_seed}"
         " --sharding {resources.sharding} --report-to {resources.report_to} --state {params.state:q}"
