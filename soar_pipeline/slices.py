@@ -15,6 +15,7 @@ from soar_pipeline.config import (
     ConfigError,
     DiversityConfig,
     EndpointJudge,
+    EngineConfig,
     EvaluationConfig,
     ExactJudge,
     FilterConfig,
@@ -237,18 +238,26 @@ def fresh_student_rl(config: Config, dataset: str, arm: str) -> StudentConfig:
     return config.student.model_copy(update=changes | config.arms[arm].student)
 
 
+class Lora(Section):
+    rank: int
+    alpha: float
+
+
 class FreshStudentSlice(Section):
     sampling: SamplingSlice
     student: StudentConfig
+    lora: Lora | None
     evaluate_every: int
     evaluation: EvaluationConfig
 
     @classmethod
     def of(cls, config: Config, dataset: str, arm: str) -> "FreshStudentSlice":
+        fresh = config.fresh_student_of(arm, dataset)
         return cls(
             sampling=SamplingSlice.of(config, dataset),
             student=fresh_student_rl(config, dataset, arm),
-            evaluate_every=config.fresh_student_of(arm, dataset).evaluate_every,
+            lora=None if fresh.lora_rank is None else Lora(rank=fresh.lora_rank, alpha=fresh.lora_alpha),
+            evaluate_every=fresh.evaluate_every,
             evaluation=config.evaluation,
         )
 
@@ -327,7 +336,7 @@ class TaxonomySlice(Section):
     attempts: int
     questions_per_file: int | None
     model: ModelConfig | None = Field(description="of a local judge")
-    batch_size: int
+    engine: EngineConfig | None = Field(description="of a local judge")
     grading: GradingConfig
     seed: int
 
@@ -337,13 +346,14 @@ class TaxonomySlice(Section):
         taxonomy = config.taxonomy
         if taxonomy.judge is None:
             raise ConfigError("taxonomy.judge: say who judges")
+        local = isinstance(taxonomy.judge, LocalJudge)
         return cls(
             judge=taxonomy.judge,
             prompt=judge_prompt_text(config),
             attempts=taxonomy.attempts,
             questions_per_file=taxonomy.questions_per_file,
-            model=config.models[taxonomy.judge.model] if isinstance(taxonomy.judge, LocalJudge) else None,
-            batch_size=config.generation.batch_size,
+            model=config.models[taxonomy.judge.model] if local else None,
+            engine=config.generation.drawn_by if local else None,
             grading=config.grading,
             seed=config.seed,
         )

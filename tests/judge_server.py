@@ -170,7 +170,7 @@ class Judging:
             "attempts": 3,
             "questions_per_file": None,
             "model": None,
-            "batch_size": 4,
+            "engine": {"batch_size": 4},
             "grading": {},
             "seed": 0,
         }

@@ -47,13 +47,14 @@ def test_an_unknown_shape_is_refused_with_the_known_ones(project: Path):
     assert "meta-llama/Llama-3.2-3B-Instruct" in done.stderr
 
 
-def test_three_ways_to_train_a_student_are_compared(project: Path):
+def test_ways_to_train_a_student_are_compared(project: Path):
     size = ["--steps", "2", "--rounds", "1"]
     lines = printed(project, "benchmarks/student_training.py", "--configfile", "config/smoke.yaml", *size)
-    seconds = {name: float(value) for name, value, *_ in lines[:3]}
-    assert list(seconds) == ["obvious", "ours", "floor"]
-    assert float(lines[3][-1]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
-    assert float(lines[4][-1]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
+    seconds = {name: float(value) for name, value, *_ in lines[:4]}
+    assert list(seconds) == ["obvious", "parts", "ours", "floor"]
+    assert float(lines[4][-1]) == pytest.approx(seconds["obvious"] / seconds["parts"], abs=0.2)
+    assert float(lines[5][-1]) == pytest.approx(seconds["obvious"] / seconds["ours"], abs=0.2)
+    assert float(lines[6][-1]) == pytest.approx(seconds["ours"] / seconds["floor"], abs=0.2)
 
 
 def test_a_population_on_several_workers_is_compared_with_one(project: Path):
@@ -76,3 +77,31 @@ def test_the_early_stopping_filter_is_compared_with_drawing_every_sample(project
     problems, attempts, peak, unit, _ = lines[3]
     assert (problems, attempts, unit) == ("16", str(16 * 128), "GiB")
     assert 0.1 < float(peak) < 4
+
+
+@pytest.fixture(params=["made up", "MATH"])
+def pairs(request: pytest.FixtureRequest) -> list[str | Path]:
+    """Options of benchmarks/grading.py."""
+    if request.param == "made up":
+        return []
+    return ["--data", request.getfixturevalue("benchmark_data") / "math_test.jsonl"]
+
+
+def test_the_pool_of_grading_workers_agrees_with_math_verify_alone(project: Path, pairs: list[str | Path]):
+    command = [sys.executable, "benchmarks/grading.py", *pairs, "--pairs", "200", "--workers", "2", "--rounds", "1"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    seconds = {line.split()[0]: float(line.split()[1]) for line in lines[1:4]}
+    assert list(seconds) == ["serial", "pool", "grader"]
+    # A hundred own solutions, and perhaps another problem's with the same answer, written otherwise.
+    assert {line.split()[-2] for line in lines[1:4]} <= {"100", "101", "102"}
+    assert lines[-1] == "pairs with differing verdicts: 0"
+
+
+def test_large_files_go_through_the_stages_in_little_memory(project: Path):
+    command = [sys.executable, "benchmarks/large_files.py", "--rows", "40000", "--limit-mb", "600"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines()[2:]}
+    assert rows == {"filter_hard": 39936, "split_hard": 156, "select_evaluation": 39936, "estimate_passk": 39936}

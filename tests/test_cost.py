@@ -188,7 +188,7 @@ def test_a_measured_step_is_a_line_through_two_batches():
 
 def test_the_roofline_of_a_stated_device(project: Path):
     device = read_device("h100", project)
-    size = ModelSize(parameters=1_000_000_000, layers=10, key_value_heads=8, head_dim=128)
+    size = ModelSize(1_000_000_000, 10, 8, head_dim=128, heads=8, hidden=1024, intermediate=4096, vocabulary=1000)
     speed = DerivedSpeed(device, size, "bfloat16", "vllm")
     # 2 GB of weights and 256 caches of 100 tokens, each 2 * 10 * 8 * 128 * 2 bytes, at 0.7 of 3.35 TB/s.
     read = (2e9 + 256 * 100 * 40_960) / (0.7 * 3.35e12)
@@ -230,7 +230,8 @@ def test_a_model_of_unknown_size_asks_for_its_parameters(project: Path):
     unknown = ModelConfig(path="nobody/unheard-of")
     with pytest.raises(ConfigError, match=r"models\.base: the size of nobody/unheard-of is not known.*--parameters"):
         model_size(unknown, "base", project)
-    assert model_size(unknown, "base", project, 2.9e9) == ModelSize(2_900_000_000, 28, 8, 128)
+    shape = {"heads": 24, "hidden": 3072, "intermediate": 8192, "vocabulary": 128256}
+    assert model_size(unknown, "base", project, 2.9e9) == ModelSize(2_900_000_000, 28, 8, 128, **shape)
 
 
 def test_a_config_of_another_shape_asks_for_parameters(tmp_path: Path, project: Path):
@@ -437,15 +438,35 @@ def test_every_device_gives_hours_of_its_kind(device: str, capsys, project: Path
     assert total["wall_hours"] > 0
 
 
-def test_more_gpus_shorten_a_run_and_cost_the_same(capsys, project: Path):
+def test_more_gpus_shorten_a_run_and_cost_the_same(capsys, tmp_path: Path):
+    one_gpu_a_job = {"resources": {"default": {"gpu": 1, "threads": 8}}}
+    config = changed_config(tmp_path, "paper.yaml", one_gpu_a_job)
     one, eight = (
-        json.loads(run_cost(capsys, "--configfile", project / "config" / "paper.yaml", "--gpus", n, "--json")[1])[
-            "total"
-        ]
-        for n in ("1", "8")
+        json.loads(run_cost(capsys, "--configfile", config, "--gpus", n, "--json")[1])["total"] for n in ("1", "8")
     )
     assert one["gpu_hours"] == pytest.approx(eight["gpu_hours"])
     assert one["wall_hours"] / 8 <= eight["wall_hours"] < one["wall_hours"] / 4
+
+
+def test_a_machine_has_the_gpus_of_its_largest_job(capsys, project: Path):
+    paper = ("--configfile", project / "config" / "paper.yaml")
+    assert run_cost(capsys, *paper, "--json")[1] == run_cost(capsys, *paper, "--gpus", "8", "--json")[1]
+    status, _, error = run_cost(capsys, *paper, "--gpus", "4")
+    assert (status, error) == (1, "error: --gpus 4: a job of train_soar holds 8 (resources.train_soar)\n")
+
+
+def test_the_processes_of_a_fresh_student_share_its_time(capsys, tmp_path: Path):
+    def seconds(gpus: int) -> dict[str, float]:
+        changes = {"resources.train_fresh_student": {"gpu": gpus, "threads": 8}}
+        config = changed_config(tmp_path, "single_gpu.yaml", changes)
+        values = json.loads(run_cost(capsys, "--configfile", config, "--json")[1])
+        [row] = [row for row in values["stages"] if row["stage"] == "train_fresh_student"]
+        return row
+
+    one, four = seconds(1), seconds(4)
+    assert four["generated"] == one["generated"]
+    assert four["gpu_hours"] == pytest.approx(one["gpu_hours"], rel=0.1)
+    assert four["wall_hours"] == pytest.approx(one["wall_hours"] / 4, rel=0.1)
 
 
 def test_the_paper_config_does_the_work_of_the_paper(capsys, project: Path):
@@ -477,10 +498,10 @@ def test_the_reset_saves_a_start_per_student(project: Path):
 
 def test_the_table_shows_the_assumptions_and_where_figures_come_from(capsys, project: Path):
     code, out, _ = run_cost(
-        capsys, "--configfile", project / "config" / "paper.yaml", "--acceptance", "0.3", "--gpus", "2"
+        capsys, "--configfile", project / "config" / "paper.yaml", "--acceptance", "0.3", "--gpus", "16"
     )
     assert code == 0
-    assert "NVIDIA H100" in out and "2 GPU(s)" in out
+    assert "NVIDIA H100" in out and "16 GPU(s)" in out
     assert "--acceptance 0.3" in out and "given" in out
     assert "stated and not measured" in out
     assert "1,536-1,920 in the paper" in out.split("What a promised saving rests on")[1]

@@ -10,7 +10,9 @@ import pytest
 import yaml
 
 # Modules that are imported only where an extra is installed.
-OPTIONAL = {"sentence_transformers": "embeddings", "ray": "ray", "vllm": "vllm"}
+OPTIONAL = {"sentence_transformers": "embeddings", "ray": "ray", "peft": "lora"}
+# Installed by hand: its pins and the project's have no common solution.
+BY_HAND = {"vllm": "docs/vllm.md"}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_every_import_of_the_package_is_declared(project, declared):
     undeclared = set()
     for file in (project / "soar_pipeline").rglob("*.py"):
         for module in imported(file.read_text(encoding="utf-8")):
-            if module in sys.stdlib_module_names or module in OPTIONAL or module == "soar_pipeline":
+            if module in sys.stdlib_module_names or module in {*OPTIONAL, *BY_HAND, "soar_pipeline"}:
                 continue
             if not pinned & {name_of(name) for name in distributions.get(module, [module])}:
                 undeclared.add((file.name, module))
@@ -58,6 +60,11 @@ def test_every_import_of_the_package_is_declared(project, declared):
 
 def test_optional_imports_have_their_extra(declared):
     assert set(OPTIONAL.values()) <= set(declared["optional-dependencies"])
+
+
+def test_what_is_installed_by_hand_is_described(project):
+    for module, page in BY_HAND.items():
+        assert f"pip install {module}==" in (project / page).read_text(encoding="utf-8")
 
 
 def imported(source: str) -> set[str]:

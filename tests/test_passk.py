@@ -1,9 +1,10 @@
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from soar_pipeline.evaluation.passk import mean_pass_at_k, pass_at_k
+from soar_pipeline.evaluation.passk import ATTEMPT_COLUMNS, mean_pass_at_k, pass_at_k
 
 
 @pytest.mark.parametrize("n", [1, 5, 8])
@@ -30,19 +31,21 @@ def test_impossible_counts_are_refused(n, c, k):
         pass_at_k(n, c, k)
 
 
-def _attempts(step, problem, verdicts):
-    return [{"step": step, "problem_id": problem, "verdict": verdict} for verdict in verdicts]
+def _attempts(*rows):
+    """A table of (step, problem, verdicts)."""
+    flat = [(step, problem, verdict) for step, problem, verdicts in rows for verdict in verdicts]
+    return pa.Table.from_pylist([dict(zip(ATTEMPT_COLUMNS, row, strict=True)) for row in flat])
 
 
 def test_mean_over_problems_then_steps():
-    attempts = [
-        *_attempts(10, "a", ["right", "wrong"]),
-        *_attempts(10, "b", ["wrong", "no_box"]),
-        *_attempts(20, "a", ["right", "right"]),
-        *_attempts(20, "b", ["right", "wrong"]),
-    ]
+    attempts = _attempts(
+        (10, "a", ["right", "wrong"]),
+        (10, "b", ["wrong", "no_box"]),
+        (20, "a", ["right", "right"]),
+        (20, "b", ["right", "wrong"]),
+    )
     assert mean_pass_at_k(attempts, (1, 2)) == {1: pytest.approx((0.25 + 0.75) / 2), 2: pytest.approx((0.5 + 1) / 2)}
 
 
 def test_a_timeout_counts_as_not_solved():
-    assert mean_pass_at_k(_attempts(0, "a", ["timeout", "timeout"]), (1,)) == {1: 0.0}
+    assert mean_pass_at_k(_attempts((0, "a", ["timeout", "timeout"])), (1,)) == {1: 0.0}

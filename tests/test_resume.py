@@ -9,11 +9,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from several_processes import in_processes
 
 from soar_pipeline.artifacts import (
     CURVE,
     EVALUATION,
     HARD,
+    SCHEDULE,
     SERL_QUESTIONS,
     STUDENTS,
     Provenance,
@@ -24,8 +26,10 @@ from soar_pipeline.artifacts import (
 )
 from soar_pipeline.config import ObjectiveConfig, load
 from soar_pipeline.located import located
+from soar_pipeline.models.policy import copy_weights, load_policy
 from soar_pipeline.problems import digit_shuffles
-from soar_pipeline.slices import FreshStudentSlice, ScheduleSlice, SerlSlice, SoarSlice
+from soar_pipeline.slices import FreshStudentSlice, Lora, ScheduleSlice, SerlSlice, SoarSlice
+from soar_pipeline.training.checkpoints import CheckpointFolder
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +145,34 @@ def test_ray_changes_nothing_in_a_soar_run(config, base_model, hard_problems, tm
     assert len({row["tokens"] for row in read_rows(on_ray / "students.parquet", STUDENTS)}) > 1
 
 
-def test_a_killed_student_resumes_bit_identically(config, base_model, hard_problems, tmp_path):
+@pytest.mark.parametrize(
+    ("processes", "sharding", "lora"),
+    [(1, "none", None), (2, "none", None), (2, "full", None), (1, "none", Lora(rank=4, alpha=8))],
+)
+def test_a_killed_student_resumes_bit_identically(
+    processes, sharding, lora, config, base_model, hard_problems, tmp_path
+):
     schedule = tmp_path / "schedule.parquet"
     options = {"train": hard_problems, "questions": [], "student-seed": 1, "teacher-seed": 0, "schedule": schedule}
     slice_json = ScheduleSlice.of(config, "shuffles", "hard_only").model_dump_json()
     subprocess.run(stage("write_schedule", slice_json, options), check=True, capture_output=True)
 
+    if sharding == "full":
+        # Processes that share a model decode in step with each other.
+        generation = config.generation.model_copy(update={"segment_tokens": None})
+        config = config.model_copy(update={"generation": generation})
+
     def command(folder: Path) -> list[str]:
-        return stage(
+        alone = stage(
             "train_fresh_student",
-            FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
+            FreshStudentSlice.of(config, "shuffles", "hard_only").model_copy(update={"lora": lora}).model_dump_json(),
             {
                 "base-model": base_model,
                 "schedule": schedule,
                 "test": hard_problems,
                 "teacher-seed": 0,
                 "student-seed": 1,
+                "sharding": sharding,
                 "report-to": "none",
                 "state": folder / "state",
                 "curve": folder / "curve.parquet",
@@ -164,13 +180,58 @@ def test_a_killed_student_resumes_bit_identically(config, base_model, hard_probl
                 "model": folder / "model",
             },
         )
+        if sharding == "full":
+            alone[1:3] = [str(Path(__file__).parent / "sharded_student.py")]
+        return in_processes(processes, alone)
 
     names = ["curve.parquet", "attempts.parquet", "model"]
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
     killed = tmp_path / "killed"
     run_killed_at(killed / "state" / "current", "step-000002", command(killed))
-    subprocess.run(command(killed), check=True, capture_output=True)
+    again = subprocess.run(command(killed), check=True, capture_output=True, text=True)
+    # In the log of one of them.
+    assert again.stderr.count("resuming after step 2") == 1
     assert digests(killed, names) == digests(tmp_path / "whole", names)
+    # A plain model, like the one it started as.
+    trained, base = (copy_weights(load_policy(path, "float32").model) for path in (killed / "model", base_model))
+    assert trained.keys() == base.keys()
+    assert digest(killed / "model") != digest(base_model)
+
+    curve = read_rows(tmp_path / "whole" / "curve.parquet", CURVE)
+    assert [(row["step"], row["pass_at_1"] is not None) for row in curve] == [
+        (step, step % 2 == 0) for step in range(1, 7)
+    ]
+    attempts = read_rows(tmp_path / "whole" / "attempts.parquet", EVALUATION)
+    assert [(row["step"], row["problem_id"], row["sample"]) for row in attempts] == [
+        (step, f"p{i}", sample) for step in (2, 4, 6) for i in range(4) for sample in range(8)
+    ]
+
+
+def test_two_processes_refuse_as_one_where_another_job_trains(config, base_model, hard_problems, tmp_path):
+    write_parquet(tmp_path / "schedule.parquet", table([], SCHEDULE), Provenance("test", {}))
+    command = stage(
+        "train_fresh_student",
+        FreshStudentSlice.of(config, "shuffles", "hard_only").model_dump_json(),
+        {
+            "log": tmp_path / "log",
+            "base-model": base_model,
+            "schedule": tmp_path / "schedule.parquet",
+            "test": hard_problems,
+            "teacher-seed": 0,
+            "student-seed": 1,
+            "sharding": "none",
+            "report-to": "none",
+            "state": tmp_path,
+            "curve": tmp_path / "curve.parquet",
+            "attempts": tmp_path / "attempts.parquet",
+            "model": tmp_path / "model",
+        },
+    )
+    with CheckpointFolder(tmp_path).locked():
+        done = subprocess.run(in_processes(2, command), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert "another job is writing this run" in line
 
 
 def serl_command(config, base_model: Path, hard_problems: Path, folder: Path) -> list[str]:

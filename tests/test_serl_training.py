@@ -55,6 +55,47 @@ def test_nucleus_and_presence_penalty_sample_as_a_plain_loop_does(base_model, to
         assert list(drawn.token_ids) == reference_draw(policy, PROMPTS[0], 40, 0.8, top_p, penalty)
 
 
+@pytest.mark.parametrize("penalty", [0.0, 3.0])
+def test_what_has_ended_leaves_its_batch_and_nothing_else_changes(base_model, penalty):
+    policy = load_policy(base_model, "float32")
+    # Worked examples: the more operations, the longer the completion.
+    prompts = PROMPTS + [f"<worked>482917{operations}<answer_here>" for operations in ("aL", "aLbRcV", "aLbRcVdHeSfT")]
+    rows = []
+    policy.model.register_forward_pre_hook(
+        lambda _, args, options: rows.append(len(options["input_ids"])), with_kwargs=True
+    )
+
+    def decoded(segment_tokens: int | None) -> tuple[list, int]:
+        rows.clear()
+        generator = TransformersGenerator(policy, 64, segment_tokens)
+        encoded = [ids for ids in generator._encoded(prompts) for _ in range(4)]
+        # The most likely token every time: sampling with another number of rows draws other numbers.
+        drawn = generator._generate(encoded, presence_penalty=penalty, max_new_tokens=60, do_sample=False)
+        return drawn, sum(rows)
+
+    expected, waiting = decoded(None)
+    assert len({completion.tokens for completion in expected}) > 1
+    for segment_tokens in (1, 5, 60):
+        drawn, computed = decoded(segment_tokens)
+        assert drawn == expected
+        assert computed < waiting or segment_tokens == 60
+
+
+def test_what_leaves_its_batch_is_sampled_from_the_same_distribution(base_model):
+    """Solved shares of two samples of 800, by their normal approximation."""
+    policy = load_policy(base_model, "float32")
+    prompt, answer = "<student>482917aLbR<answer_here>", "482917"
+    shares = []
+    for segment_tokens in (None, 4):
+        generator = TransformersGenerator(policy, 400, segment_tokens)
+        [drawn] = generator.sample([prompt], samples=800, max_new_tokens=60, temperature=1.0, seed=1)
+        assert not any(completion.truncated for completion in drawn)
+        shares.append(sum(f"boxed{{{answer}}}" in completion.text for completion in drawn) / len(drawn))
+    spread = (shares[0] * (1 - shares[0]) * 2 / 800) ** 0.5
+    assert 0.1 < shares[0] < 0.9
+    assert abs(shares[0] - shares[1]) < 4 * spread
+
+
 def test_presence_penalty_counts_every_row_of_a_padded_batch_for_itself(base_model):
     policy = load_policy(base_model, "float32")
     drawn = TransformersGenerator(policy, 8).sample(

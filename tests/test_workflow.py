@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_runs import ROOT, SHIPPED, changed_config, planned_jobs, snakemake
+from workflow_runs import ROOT, SHIPPED, changed_config, job_counts, planned_jobs, snakemake
 
 from soar_pipeline.config import ConfigError, load
 
@@ -135,21 +135,63 @@ def test_prompts_of_the_working_directory_come_first(folder: Path):
 SLURM_PROFILE = ROOT / "workflow" / "profiles" / "slurm"
 
 
+def resources_by_rule(output: str) -> dict[str, set[str]]:
+    """What a dry run says that a job of each rule asks for: `name=value`."""
+    asked = re.findall(r"^rule (\w+):$.*?^ +resources: (.*?)$", output, re.DOTALL | re.MULTILINE)
+    return {rule: set(resources.split(", ")) for rule, resources in asked}
+
+
 def test_the_slurm_profile_says_where_and_the_config_how_much(folder: Path):
     target = "results/single_gpu/math/soar/grounded/t1/steps.parquet"
     config = ROOT / "config" / "single_gpu.yaml"
     done = snakemake(folder, target, "--dry-run", "--profile", SLURM_PROFILE, "--configfile", config)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    asked = dict(
-        re.findall(r"^rule (\w+):$.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.DOTALL | re.MULTILINE)
-    )
+    asked = resources_by_rule(done.stdout + done.stderr)
     assert "slurm_partition=YOUR_CPU_PARTITION" in asked["load_problems"]
     for rule in ("sample_attempts", "train_soar"):
-        assert {"slurm_partition=YOUR_GPU_PARTITION", "gpu=1", "nodes=1", "mem_mb=32000"} <= set(
-            asked[rule].split(", ")
-        )
+        assert {"slurm_partition=YOUR_GPU_PARTITION", "gpu=1", "nodes=1", "mem_mb=32000"} <= asked[rule]
     assert f"{ROOT}/profiles/default" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["single_gpu", "paper"])
+def test_a_whole_run_on_gpus_is_planned_with_the_slurm_profile(name: str, folder: Path):
+    config = ROOT / "config" / f"{name}.yaml"
+    settings = load(config)
+
+    done = snakemake(folder, "--dry-run", "--profile", SLURM_PROFILE, "--configfile", config)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = job_counts(done.stdout + done.stderr)
+    assert jobs["train_soar"] == len(settings.soar_runs())
+    assert jobs["write_report"] == 1
+    asked = resources_by_rule(done.stdout + done.stderr)
+    # Who asks for a GPU is sent to where they are, and nobody else is.
+    on_gpu = {rule for rule in asked if settings.resources_of(rule).gpu}
+    assert {rule for rule in asked if "slurm_partition=YOUR_GPU_PARTITION" in asked[rule]} == on_gpu
+    assert {"sample_attempts", "train_soar", "train_fresh_student", "evaluate_policy"} <= on_gpu
+
+
+def test_a_fresh_student_on_several_gpus_is_started_by_torchrun(folder: Path):
+    config = changed_config(folder, "smoke.yaml", {"resources": {"train_fresh_student": {"gpu": 4, "threads": 8}}})
+    target = "results/smoke/shuffles/students/hard_only/t0-s1/curve.parquet"
+    done = snakemake(
+        folder, target, "--dry-run", "--printshellcmds", "--profile", SLURM_PROFILE, "--configfile", config
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    assert {"gpu=4", "nodes=1"} <= resources_by_rule(output)["train_fresh_student"]
+    started = "python -m torch.distributed.run --standalone --nproc-per-node=4 -m -- soar_pipeline.stages."
+    assert f"{started}train_fresh_student" in output
+
+
+def test_a_fresh_student_on_one_gpu_is_started_by_python(folder: Path):
+    config = changed_config(folder, "smoke.yaml", {"resources": {"train_fresh_student": {"gpu": 1}}})
+    target = "results/smoke/shuffles/students/hard_only/t0-s1/curve.parquet"
+    done = snakemake(folder, target, "--dry-run", "--printshellcmds", "--configfile", config)
+
+    assert "  python -m soar_pipeline.stages.train_fresh_student" in done.stdout + done.stderr
 
 
 def test_the_slurm_profile_names_rules_that_exist():
@@ -172,11 +214,9 @@ def test_a_soar_run_over_nodes_is_one_job_that_srun_starts_ray_in(folder: Path):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    [resources] = re.findall(
-        r"^rule train_soar:$.*?^ +resources: (.*?)$", done.stdout + done.stderr, re.DOTALL | re.MULTILINE
-    )
+    resources = resources_by_rule(done.stdout + done.stderr)["train_soar"]
     expected = {"nodes=2", "tasks=2", "mpi=srun", "gres=gpu:8", "gpu=0", "cpus_per_task=32", "slurm_extra=--exclusive"}
-    assert expected <= set(resources.split(", "))
+    assert expected <= resources
     assert (
         "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=32 --kill-on-bad-exit=1 bash" in done.stdout + done.stderr
     )
@@ -189,9 +229,13 @@ def test_a_soar_run_over_nodes_is_one_job_that_srun_starts_ray_in(folder: Path):
         ({"train_soar": {"ray_nodes": 2, "gpu": 8, "workers": 17, "threads": 32}}, "workers: 17 do not fit"),
         ({"train_soar": {"ray_nodes": 1, "workers": 2}}, "workers: 2 do not fit"),
         ({"train_serl": {"ray_nodes": 1}}, "only train_soar uses Ray"),
+        ({"train_fresh_student": {"gpu": 2, "workers": 4}}, "4, but each of the 2 GPUs has one process"),
+        ({"train_fresh_student": {"workers": 2, "sharding": "full"}}, "more than one GPU can be sharded"),
+        ({"train_soar": {"gpu": 2, "sharding": "full"}}, "only train_fresh_student"),
+        ({"train_fresh_student": {"gpu": 3}}, "3 processes cannot have equal shares of the 8 rollouts"),
     ],
 )
-def test_workers_without_room_on_their_nodes_are_refused(resources, problem: str, tmp_path: Path):
+def test_workers_without_room_are_refused(resources, problem: str, tmp_path: Path):
     with pytest.raises(ConfigError, match=problem):
         load(changed_config(tmp_path, "smoke.yaml", {"resources": resources}))
 

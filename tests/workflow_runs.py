@@ -25,7 +25,11 @@ def planned_jobs(folder: Path, *arguments: str | Path) -> dict[str, int]:
     """Jobs per rule that a dry run announces; none where there is nothing to do."""
     done = snakemake(folder, "--dry-run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
-    output = done.stdout + done.stderr
+    return job_counts(done.stdout + done.stderr)
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """Jobs per rule in what a dry run printed."""
     if "Job stats:" not in output:
         assert "Nothing to be done" in output
         return {}

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from soar_pipeline.artifacts import ArtifactError
-from soar_pipeline.config import ConfigError, load
+from soar_pipeline.config import Config, ConfigError, load
 from soar_pipeline.cost.assumptions import Assumed, Assumptions
 from soar_pipeline.cost.estimate import estimate
 from soar_pipeline.cost.machine import Machine
@@ -42,18 +42,28 @@ def machine_of(options: argparse.Namespace) -> Machine:
     used = dict.fromkeys(dataset.model for dataset in config.datasets.values())
     device = read_device(options.device or ("h100" if on_gpu else "cpu"), PROJECT)
     kind = measured[0].kind if measured else device.kind
-    enough = options.gpus * max(config.resources_of(rule).threads for rule in MODEL_RULES)
+    gpus = _gpus(config, options.gpus) if kind == "gpu" else 1
+    enough = gpus * max(config.resources_of(rule).threads for rule in MODEL_RULES)
     return Machine(
         config=config,
         project=PROJECT,
         assumed=Assumed.of(given, measured[0] if measured else None),
         device=device,
         measured=measured,
-        engine=options.engine,
-        gpus=options.gpus,
+        engine=options.engine or config.generation.engine,
+        gpus=gpus,
         cores=options.cores or (enough if kind == "gpu" else os.cpu_count() or 1),
         sizes={name: model_size(config.models[name], name, PROJECT, options.parameters) for name in used},
     )
+
+
+def _gpus(config: Config, asked: int | None) -> int:
+    """GPUs of the machine: at least as many as its largest job holds; ConfigError where fewer are asked for."""
+    held = {rule: config.resources_of(rule).gpu * max(1, config.resources_of(rule).ray_nodes) for rule in MODEL_RULES}
+    largest = max(held, key=held.__getitem__)
+    if asked is not None and asked < held[largest]:
+        raise ConfigError(f"--gpus {asked}: a job of {largest} holds {held[largest]} (resources.{largest})")
+    return asked or max(1, held[largest])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,8 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=DEVICES, help="stated figures (default: h100 where a rule asks for GPUs, else cpu)"
     )
-    parser.add_argument("--engine", choices=("transformers", "vllm"), default="transformers")
-    parser.add_argument("--gpus", type=_positive(int), default=1, help="GPUs of the machine (default: 1)")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), help="(default: generation.engine)")
+    parser.add_argument("--gpus", type=_positive(int), help="GPUs of the machine (default: those of the largest job)")
     parser.add_argument("--cores", type=_positive(int), help="CPU cores (default: as here; on GPUs, enough)")
     parser.add_argument("--parameters", type=_positive(float), help="parameters of a model whose size is not known")
     parser.add_argument("--json", action="store_true", help="plain values instead of a table")

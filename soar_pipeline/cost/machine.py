@@ -58,7 +58,8 @@ class Machine:
         if measured is not None:
             return MeasuredSpeed(measured)
         asked = self.config.resources_of(rule)
-        cores = max(1, self.threads(rule) // asked.workers) if self.kind == "cpu" else 1
+        processes = asked.processes if rule == "train_fresh_student" else asked.workers
+        cores = max(1, self.threads(rule) // processes) if self.kind == "cpu" else 1
         return DerivedSpeed(self.device, self.sizes[model], self.config.models[model].dtype, self.engine, cores)
 
     def units(self, model: str, rule: str) -> Units:

@@ -16,12 +16,16 @@ PRETRAINED = "resources/models/digit-shuffles"
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Parameters, and what the key-value cache of one token is made of."""
+    """Parameters, what the key-value cache of one token is made of, and the widths that activations have."""
 
     parameters: int
     layers: int
     key_value_heads: int
     head_dim: int
+    heads: int
+    hidden: int
+    intermediate: int
+    vocabulary: int
 
     @classmethod
     def of_shape(cls, values: dict, where: str) -> "ModelSize":
@@ -40,7 +44,7 @@ class ModelSize:
         attention = 2 * hidden * head_dim * (heads + kv_heads)
         embeddings = vocabulary * hidden * (1 if values.get("tie_word_embeddings", False) else 2)
         parameters = embeddings + layers * (attention + 3 * hidden * mlp + 2 * hidden) + hidden
-        return cls(parameters, layers, kv_heads, head_dim)
+        return cls(parameters, layers, kv_heads, head_dim, heads, hidden, mlp, vocabulary)
 
     def cache_bytes(self, dtype: str) -> int:
         """Keys and values of one token."""
@@ -53,7 +57,7 @@ def model_size(model: ModelConfig, name: str, project: Path, parameters: float |
     With `parameters`, layers and cache are those of the table's model of nearest size. Raises ConfigError where the
     size is not known.
     """
-    known = _table(project)
+    known = known_sizes(project)
     if parameters is not None:
         nearest = min(known.values(), key=lambda size: abs(size.parameters - parameters))
         return replace(nearest, parameters=round(parameters))
@@ -71,7 +75,8 @@ def model_size(model: ModelConfig, name: str, project: Path, parameters: float |
     )
 
 
-def _table(project: Path) -> dict[str, ModelSize]:
+def known_sizes(project: Path) -> dict[str, ModelSize]:
+    """The table of sizes by hub id or package name."""
     path = Path(find("resources/model_sizes.yaml", project))
     rows = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {name: ModelSize.of_shape(values, f"{path}: {name}") for name, values in rows.items()}

@@ -89,7 +89,7 @@ class Stages:
         return step.times(inner_steps) + exam + units.files(2) + Work(students=1)
 
     def fresh_student(self, arm: str, dataset: str) -> Work:
-        """One fresh student, its evaluations on test included."""
+        """One fresh student, its evaluations on test included; its processes are taken to share time out equally."""
         units, fresh = self._units(dataset, "train_fresh_student"), self.config.fresh_student_of(arm, dataset)
         student = fresh_student_rl(self.config, dataset, arm)
         segments = math.ceil(fresh.steps / fresh.evaluate_every)
@@ -100,7 +100,9 @@ class Stages:
         save = units.files(3) + Work(scratch=2 * 3 * units.weights)
         rows = parquet_bytes(completions * segments, evaluation.generated * segments)
         start = Work(seconds=units.speed.job_start, students=1, kept=units.weights + rows)
-        return start + step.times(fresh.steps) + (evaluation + save).times(segments) + units.files(1)
+        shared = step.times(fresh.steps) + evaluation.times(segments)
+        processes = self.config.resources_of("train_fresh_student").processes
+        return start + shared.taking(shared.seconds / processes) + save.times(segments) + units.files(1)
 
     def _prepare_base_model(self, job: Job) -> Work:
         units, model = self.units(job.name, job.rule), self.config.models[job.name]

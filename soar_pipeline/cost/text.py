@@ -99,7 +99,7 @@ def _notes(machine: Machine) -> str:
         "scratch: checkpoints and students of running jobs, gone afterwards. Jobs that are killed are not counted.",
     ]
     if machine.engine == "vllm":
-        lines.append("The pipeline generates with transformers today: the figures for vllm are a prospect.")
+        lines.append("vLLM was not measured on a GPU by this project: its figures are assumptions.")
     if any(objective.reward_file for objective in machine.config.objectives.values()):
         lines.append("A reward of your own is taken to train students, as the grounded one does.")
     lines.append("Not estimated: embedding the questions for the Vendi score, and a judge's replies.")

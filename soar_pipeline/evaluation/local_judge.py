@@ -15,8 +15,7 @@ from soar_pipeline.evaluation.taxonomy import (
     judgement,
     parse_verdict,
 )
-from soar_pipeline.generation.generator import Completion
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.generator import Completion, Generator
 from soar_pipeline.models.policy import in_chat_template
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
@@ -43,7 +42,7 @@ class PolicyJudge:
 
     def __init__(
         self,
-        generator: TransformersGenerator,
+        generator: Generator,
         prompt: str,
         *,
         name: str,

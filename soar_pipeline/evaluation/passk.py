@@ -1,9 +1,12 @@
 """pass@k from counts of right samples."""
 
-from typing import Any
-
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import ArrayLike
+
+# What `mean_pass_at_k` reads of the EVALUATION schema.
+ATTEMPT_COLUMNS = ("step", "problem_id", "verdict")
 
 
 def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndarray:
@@ -24,16 +27,17 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     return 1.0 - np.prod(wrong_left / (n[..., None] - draw), axis=-1)
 
 
-def mean_pass_at_k(attempts: list[dict[str, Any]], ks: tuple[int, ...]) -> dict[int, float]:
+def mean_pass_at_k(attempts: pa.Table, ks: tuple[int, ...]) -> dict[int, float]:
     """pass@k over the problems, per step, averaged over the steps, for every k of `ks`.
 
-    attempts: rows of the EVALUATION schema, at least one. A verdict `timeout` counts as not solved.
+    attempts: ATTEMPT_COLUMNS of at least one row. A verdict `timeout` counts as not solved.
     Raises ValueError where a problem has fewer than k samples.
     """
-    counts: dict[int, dict[str, list[int]]] = {}
-    for row in attempts:
-        samples_and_right = counts.setdefault(row["step"], {}).setdefault(row["problem_id"], [0, 0])
-        samples_and_right[0] += 1
-        samples_and_right[1] += row["verdict"] == "right"
-    per_step = [np.array(list(problems.values())).T for problems in counts.values()]
-    return {k: float(np.mean([pass_at_k(n, c, k).mean() for n, c in per_step])) for k in ks}
+    right = pc.cast(pc.equal(attempts["verdict"], "right"), pa.int64())
+    samples = attempts.select(["step", "problem_id"]).append_column("right", right)
+    # In one thread the groups come in the order of the file, and sums are the same in every run.
+    grouped = samples.group_by(["step", "problem_id"], use_threads=False)
+    counts = grouped.aggregate([("right", "count"), ("right", "sum")])
+    steps, n, c = (counts[name].to_numpy() for name in ("step", "right_count", "right_sum"))
+    at_steps = [steps == step for step in dict.fromkeys(steps)]
+    return {k: float(np.mean([pass_at_k(n[at], c[at], k).mean() for at in at_steps])) for k in ks}

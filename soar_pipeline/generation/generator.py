@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from soar_pipeline.models.policy import Policy
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -31,7 +33,10 @@ Rollout = tuple[Turn, ...]
 
 
 class Generator(Protocol):
-    """A policy that completes prompts."""
+    """A policy that completes prompts. batch_size: sequences decoded together."""
+
+    policy: Policy
+    batch_size: int
 
     def sample(
         self,

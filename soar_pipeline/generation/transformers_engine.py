@@ -13,8 +13,9 @@ class TransformersGenerator:
     The caller's random state is left alone, so that evaluating a policy does not change its training.
     """
 
-    def __init__(self, policy: Policy, batch_size: int):
-        self.policy, self.batch_size = policy, batch_size
+    def __init__(self, policy: Policy, batch_size: int, segment_tokens: int | None = None):
+        """segment_tokens: after so many, what has ended leaves its batch; none: a batch waits for its longest."""
+        self.policy, self.batch_size, self.segment_tokens = policy, batch_size, segment_tokens
 
     def sample(
         self,
@@ -27,12 +28,35 @@ class TransformersGenerator:
         top_p: float = 1.0,
         presence_penalty: float = 0.0,
     ) -> list[list[Completion]]:
-        repeated = [prompt for prompt in prompts for _ in range(samples)]
+        flat = self.complete(
+            [ids for ids in self._encoded(prompts) for _ in range(samples)],
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            top_p=top_p,
+            presence_penalty=presence_penalty,
+        )
+        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
+
+    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
+        return self._generate(self._encoded(prompts), max_new_tokens=max_new_tokens, do_sample=False)
+
+    def complete(
+        self,
+        prompt_ids: list[list[int]],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        top_p: float = 1.0,
+        presence_penalty: float = 0.0,
+    ) -> list[Completion]:
+        """One sampled completion of each encoded prompt."""
         devices = [self.policy.model.device] if self.policy.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
-            flat = self._generate(
-                repeated,
+            return self._generate(
+                prompt_ids,
                 presence_penalty=presence_penalty,
                 max_new_tokens=max_new_tokens,
                 do_sample=True,
@@ -40,36 +64,70 @@ class TransformersGenerator:
                 top_k=0,
                 top_p=top_p,
             )
-        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
 
-    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
-        return self._generate(prompts, max_new_tokens=max_new_tokens, do_sample=False)
+    def _encoded(self, prompts: list[str]) -> list[list[int]]:
+        return self.policy.tokenizer(prompts)["input_ids"]
 
     @torch.no_grad()
     @divergence_told()
-    def _generate(self, prompts: list[str], presence_penalty: float = 0.0, **settings: object) -> list[Completion]:
-        model, tokenizer = self.policy.model, self.policy.tokenizer
+    def _generate(
+        self, encoded: list[list[int]], presence_penalty: float = 0.0, **settings: object
+    ) -> list[Completion]:
+        model = self.policy.model
         generation = GenerationConfig(
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=self.policy.eos_token_ids, **settings
+            pad_token_id=self.policy.tokenizer.pad_token_id, eos_token_id=self.policy.eos_token_ids, **settings
         )
-        encoded = tokenizer(prompts)["input_ids"]
         # Neighbours of similar length: little of a batch is padding.
-        order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
-        completions: list[Completion | None] = [None] * len(prompts)
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        completions: list[Completion | None] = [None] * len(encoded)
         was_training = model.training
         model.eval()
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            batch = tokenizer.pad({"input_ids": [encoded[i] for i in rows]}, padding_side="left", return_tensors="pt")
-            batch = batch.to(model.device)
-            width = batch["input_ids"].shape[1]
-            # transformers applies these before temperature and top-p, as vLLM does.
-            processors = [PresencePenalty(presence_penalty, width)] if presence_penalty else []
-            generated = model.generate(**batch, generation_config=generation, logits_processor=processors)[:, width:]
-            for i, token_ids in zip(rows, generated.tolist(), strict=True):
+            drawn = self._generate_batch([encoded[i] for i in rows], generation, presence_penalty)
+            for i, token_ids in zip(rows, drawn, strict=True):
                 completions[i] = self._completion(token_ids)
         model.train(was_training)
         return completions
+
+    def _generate_batch(
+        self, encoded: list[list[int]], generation: GenerationConfig, presence_penalty: float
+    ) -> list[list[int]]:
+        """The token ids that follow each row, to the end token or the limit.
+
+        Decoded in segments: what has ended leaves the batch after each, with its part of the cache, and does not wait
+        for the longest.
+        """
+        model, tokenizer = self.policy.model, self.policy.tokenizer
+        ends = torch.tensor(self.policy.eos_token_ids, device=model.device)
+        batch = tokenizer.pad({"input_ids": encoded}, padding_side="left", return_tensors="pt").to(model.device)
+        ids, mask, cache = batch["input_ids"], batch["attention_mask"], None
+        width = ids.shape[1]
+        # transformers applies these before temperature and top-p, as vLLM does.
+        processors = [PresencePenalty(presence_penalty, width)] if presence_penalty else []
+        drawn: list[list[int]] = [[] for _ in encoded]
+        rows, left = list(range(len(encoded))), generation.max_new_tokens
+        while rows and left:
+            segment = min(left, self.segment_tokens or left)
+            output = model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                generation_config=generation,
+                max_new_tokens=segment,
+                logits_processor=processors,
+                return_dict_in_generate=True,
+            )
+            new = output.sequences[:, ids.shape[1] :]
+            unfinished = ~torch.isin(new, ends).any(dim=1)
+            for row, token_ids in zip(rows, output.sequences[:, width:].tolist(), strict=True):
+                drawn[row] = token_ids
+            kept = unfinished.nonzero().squeeze(1)
+            rows, left = [rows[i] for i in kept.tolist()], left - new.shape[1]
+            ids, cache = output.sequences[kept], output.past_key_values
+            mask = torch.cat([mask[kept], mask.new_ones(len(kept), new.shape[1])], dim=1)
+            cache.batch_select_indices(kept)
+        return drawn
 
     def _completion(self, token_ids: list[int]) -> Completion:
         ends = [i for i, token in enumerate(token_ids) if token in self.policy.eos_token_ids]

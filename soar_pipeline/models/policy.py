@@ -11,6 +11,7 @@ import torch
 from jinja2 import TemplateError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from soar_pipeline.artifacts import ArtifactError, atomic_path, new_folder, put_in_place, unfinished
@@ -144,13 +145,42 @@ def fits_context(policy: Policy, prompt: str, max_new_tokens: int) -> bool:
 
 
 def copy_weights(model: PreTrainedModel) -> Weights:
-    """The model's weights now, on the CPU; later training does not change them."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
+    """The model's weights now, whole and on the CPU; later training does not change them. Tied ones stay one.
+
+    Of a model that is sharded over processes, every one of them must ask.
+    """
+    held = model.state_dict(keep_vars=True)
+    copies: dict[int, torch.Tensor] = {}
+    for tensor in held.values():
+        if id(tensor) not in copies:
+            copies[id(tensor)] = whole(tensor)
+    return {name: copies[id(tensor)] for name, tensor in held.items()}
 
 
 def set_weights(model: PreTrainedModel, weights: Weights) -> None:
     """Copy weights into the model, in place."""
-    model.load_state_dict(weights)
+    held = model.state_dict()
+    sharded = {name: placed_like(held[name], tensor) for name, tensor in weights.items() if _sharded(held.get(name))}
+    model.load_state_dict(weights | sharded)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy on the CPU, of all of it where it is sharded over processes."""
+    tensor = tensor.detach()
+    return (tensor.full_tensor() if _sharded(tensor) else tensor).to("cpu", copy=True)
+
+
+def placed_like(model_tensor: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    """A copy of `tensor` where `model_tensor` is, and sharded as that is."""
+    placed = tensor.to(model_tensor.device, copy=True)
+    if not _sharded(model_tensor):
+        return placed
+    # Every process has all of it: none need send it.
+    return distribute_tensor(placed, model_tensor.device_mesh, model_tensor.placements, src_data_rank=None)
+
+
+def _sharded(tensor: torch.Tensor | None) -> bool:
+    return isinstance(tensor, DTensor)
 
 
 def save_weights(path: Path, weights: Weights) -> None:
@@ -188,14 +218,9 @@ def load_weights(path: Path) -> Weights:
 
 def save_policy(folder: Path, policy: Policy, weights: Weights) -> None:
     """Write a complete Hugging Face folder with these weights, beside and renamed; the policy keeps its own."""
-    own = copy_weights(policy.model)
     with unfinished(folder, new_folder) as workplace, _full_disks_told(folder):
         # One level deeper, see `write_base_model`.
         partial = workplace / folder.name
-        set_weights(policy.model, weights)
-        try:
-            policy.model.save_pretrained(partial)
-            policy.tokenizer.save_pretrained(partial)
-        finally:
-            set_weights(policy.model, own)
+        policy.model.save_pretrained(partial, state_dict=dict(weights))
+        policy.tokenizer.save_pretrained(partial)
         put_in_place(partial, folder)

@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from soar_pipeline.artifact_paths import TeacherRun
 from soar_pipeline.config import Config
@@ -44,15 +45,7 @@ def render(
     costs: list[RuleCost],
 ) -> str:
     """The page; figures are SVG files by name, captions text files by kind of figure or name of table."""
-    environment = Environment(
-        loader=PackageLoader("soar_pipeline.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": duration, "seeds_of": seeds_of}
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         config=config,
         findings=findings(config, tables),
         notes=notes(config, tables.passk, tables.runs),
@@ -82,6 +75,19 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     return f"{hours} h {minutes_left:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("soar_pipeline.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"duration": duration, "seeds_of": seeds_of}
+    return environment.get_template("report.html.j2")
 
 
 def _scale(config: Config, passk: list[PasskRow]) -> float:

@@ -52,7 +52,7 @@ def attempt_counts(name: str, files: list[Path], schema: pa.Schema) -> AttemptCo
     """Counted over all rows of the files (ATTEMPTS or EVALUATION)."""
     verdicts, truncated = {}, 0
     for file in files:
-        rows = read_parquet(file, schema)
+        rows = read_parquet(file, schema, columns=["verdict", "truncated"])
         for entry in pc.value_counts(rows["verdict"]).to_pylist():
             verdicts[entry["values"]] = verdicts.get(entry["values"], 0) + entry["counts"]
         truncated += pc.sum(rows["truncated"]).as_py() or 0

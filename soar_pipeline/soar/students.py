@@ -73,6 +73,7 @@ class StudentWorker:
         metrics = self.trainer.train(
             schedule, job.seed, start=baseline, reference=baseline, learning_rate=job.learning_rate
         )
+        self.trainer.release()
         save_weights(job.trained, copy_weights(self.trainer.policy.model))
         return Trial(
             dataset_index=job.dataset_index,

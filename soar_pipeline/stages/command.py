@@ -72,6 +72,8 @@ def _add_option(parser: argparse.ArgumentParser, name: str, kind: type) -> None:
 
 
 def _set_up_logging(file: Path | None) -> None:
+    # A log that can no longer be written, on a full disk say, must not bury what is said on the terminal.
+    logging.raiseExceptions = False
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)

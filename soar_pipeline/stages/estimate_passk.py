@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from soar_pipeline.artifact_paths import student_run
-from soar_pipeline.artifacts import EVALUATION, PASSK, ArtifactError, Provenance, read_rows, table, write_parquet
-from soar_pipeline.evaluation.passk import mean_pass_at_k
+from soar_pipeline.artifacts import EVALUATION, PASSK, ArtifactError, Provenance, read_parquet, table, write_parquet
+from soar_pipeline.evaluation.passk import ATTEMPT_COLUMNS, mean_pass_at_k
 from soar_pipeline.slices import PassKSlice
 from soar_pipeline.stages.command import run_stage
 
@@ -13,8 +13,8 @@ def estimate_passk(config: PassKSlice, evaluations: list[Path], passk: Path) -> 
     """One row per run and k; a run without attempts (no promotion, so no student) has no row."""
     rows = []
     for path in evaluations:
-        attempts = read_rows(path, EVALUATION)
-        if not attempts:
+        attempts = read_parquet(path, EVALUATION, columns=ATTEMPT_COLUMNS)
+        if not attempts.num_rows:
             continue
         try:
             values = mean_pass_at_k(attempts, config.k)

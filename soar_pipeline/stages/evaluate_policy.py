@@ -4,7 +4,7 @@ from pathlib import Path
 
 from soar_pipeline.artifacts import EVALUATION, HARD, PROMOTIONS, Provenance, read_rows, table, write_parquet
 from soar_pipeline.generation.attempts import AttemptDrawer
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import PromptFormat, load_policy
 from soar_pipeline.seeds import derive
@@ -30,7 +30,7 @@ def evaluate_policy(
         prompts = PromptFormat(sampling.prompts, sampling.chat_template, model.tokenizer)
         seed = derive(sampling.seed, "evaluation", teacher_seed, student_seed)
         with Grader(sampling.grading) as grader:
-            generator = TransformersGenerator(model, sampling.generation.batch_size)
+            generator = generator_of(model, sampling.generation)
             drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
             rows = drawer.draw(problems, samples=config.evaluation.samples, seed=seed)
     provenance = Provenance(

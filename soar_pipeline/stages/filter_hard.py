@@ -28,7 +28,7 @@ def filter_hard(config: HardSlice, problems: Path, attempts: list[Path], hard: P
     drawn: dict[str, int] = {}
     solved: set[str] = set()
     for path in attempts:
-        shard = read_parquet(path, ATTEMPTS)
+        shard = read_parquet(path, ATTEMPTS, columns=["problem_id", "sample", "verdict"])
         counts = shard.group_by("problem_id").aggregate([("sample", "count")]).to_pylist()
         drawn |= {row["problem_id"]: row["sample_count"] for row in counts}
         solved |= set(shard.filter(pc.equal(shard["verdict"], "right"))["problem_id"].to_pylist())

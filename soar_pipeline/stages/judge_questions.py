@@ -69,13 +69,13 @@ def _judge(config: TaxonomySlice, policy: list[Path], concurrency: int, cache: R
 
 def _local_judge(config: TaxonomySlice, kind: LocalJudge, policy: list[Path], cache: ReplyCache) -> Judge:
     from soar_pipeline.evaluation.local_judge import PolicyJudge
-    from soar_pipeline.generation.transformers_engine import TransformersGenerator
+    from soar_pipeline.generation.engines import generator_of
     from soar_pipeline.models.policy import load_policy
 
     if len(policy) != 1:
         raise ArtifactError("--policy: a local judge is one model folder")
     return PolicyJudge(
-        TransformersGenerator(load_policy(policy[0], config.model.dtype), config.batch_size),
+        generator_of(load_policy(policy[0], config.model.dtype), config.engine),
         config.prompt,
         name=digest(policy[0]),
         chat_template=config.model.chat_template,

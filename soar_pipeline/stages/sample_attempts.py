@@ -1,12 +1,13 @@
 """Attempts of the base model at one shard of a pool, for the fail@k filter (spec section 2)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
-from soar_pipeline.artifacts import ATTEMPTS, PROBLEMS, Provenance, atomic_path, read_rows, table, with_provenance
+from soar_pipeline.artifacts import ATTEMPTS, PROBLEMS, Provenance, read_rows, table, write_parts
 from soar_pipeline.generation.attempts import AttemptDrawer, solved
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import PromptFormat, check_context, load_policy
 from soar_pipeline.progress import Progress
@@ -27,20 +28,20 @@ def sample_attempts(config: AttemptsSlice, base_model: Path, problems: Path, sha
         sampling.generation.student_max_new_tokens,
     )
     provenance = Provenance("sample_attempts", config.model_dump(mode="json"), sampling.seed, (base_model, problems))
-    schema = with_provenance(ATTEMPTS, provenance)
-    progress, solved_so_far = Progress(f"fail@{sum(config.filter.rounds)} filter", len(rows)), 0
-    # Written as they come: memory does not grow with the pool.
-    with (
-        Grader(sampling.grading) as grader,
-        atomic_path(attempts) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd") as writer,
-    ):
-        generator = TransformersGenerator(policy, sampling.generation.batch_size)
-        drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
-        for drawn in drawer.draw_until_solved(rows, config.filter.rounds, derive(sampling.seed, "filter")):
-            writer.write_table(table(drawn, ATTEMPTS).cast(schema))
-            solved_so_far += solved(drawn)
+    progress = Progress(f"fail@{sum(config.filter.rounds)} filter", len(rows))
+
+    def drawn(drawer: AttemptDrawer) -> Iterator[pa.Table]:
+        solved_so_far = 0
+        for tried in drawer.draw_until_solved(rows, config.filter.rounds, derive(sampling.seed, "filter")):
+            yield table(tried, ATTEMPTS)
+            solved_so_far += solved(tried)
             progress.advance(solved=solved_so_far)
+
+    with Grader(sampling.grading) as grader:
+        generator = generator_of(policy, sampling.generation)
+        drawer = AttemptDrawer(generator, grader, prompts, sampling.generation)
+        # As they come: memory does not grow with the pool.
+        write_parts(attempts, ATTEMPTS, drawn(drawer), provenance)
 
 
 if __name__ == "__main__":

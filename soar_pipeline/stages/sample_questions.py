@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from soar_pipeline.artifacts import QUESTIONS, Provenance, table, write_parquet
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import PromptFormat, load_policy
 from soar_pipeline.seeds import derive
@@ -20,7 +20,7 @@ def sample_questions(config: QuestionSamplingSlice, policy: Path, teacher_seed: 
     check_teacher_context(teacher, prompts, sampling.generation)
     with Grader(sampling.grading) as grader:
         writer = question_writer(
-            TransformersGenerator(teacher, sampling.generation.batch_size),
+            generator_of(teacher, sampling.generation),
             grader,
             prompts,
             sampling.generation,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from soar_pipeline.artifacts import (
     CURVE,
+    EVALUATION,
     HARD,
     SERL_QUESTIONS,
     ArtifactError,
@@ -12,6 +13,7 @@ from soar_pipeline.artifacts import (
     read_rows,
     table,
     write_parquet,
+    write_parts,
 )
 from soar_pipeline.baselines.serl.questions import NumberedList, TeacherPrompt
 from soar_pipeline.baselines.serl.run import SerlRun
@@ -19,7 +21,7 @@ from soar_pipeline.baselines.serl.training import SerlTrainer
 from soar_pipeline.config import ConfigError
 from soar_pipeline.evaluation.on_test import AttemptsOnTest, remove_parts
 from soar_pipeline.generation.attempts import AttemptDrawer
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import (
     Policy,
@@ -66,7 +68,7 @@ def train_serl(
     asked = {problem["problem_id"]: prompts.student(problem["question"]) for problem in problems}
     check_context(policy, asked, generation.student_max_new_tokens)
     with folder.locked(), Grader(sampling.grading) as grader:
-        generator = TransformersGenerator(policy, generation.batch_size)
+        generator = generator_of(policy, generation)
         drawer = AttemptDrawer(generator, grader, prompts, generation)
         tests = AttemptsOnTest(drawer, problems, config.evaluation.samples, state, seed)
         tracker = Tracker(report_to, "serl", state / "tracking")
@@ -97,7 +99,7 @@ def train_serl(
         provenance = Provenance("train_serl", config.model_dump(mode="json"), student_seed, (base_model, train, test))
         write_parquet(curve, table(rows, CURVE), provenance)
         write_parquet(questions, table(records, SERL_QUESTIONS), provenance)
-        write_parquet(attempts, tests.kept(rows), provenance)
+        write_parts(attempts, EVALUATION, tests.kept(rows), provenance)
         save_policy(model, policy, copy_weights(policy.model))
         folder.remove()
         remove_parts(state)

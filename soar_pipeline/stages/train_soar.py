@@ -20,7 +20,7 @@ from soar_pipeline.artifacts import (
     write_parquet,
 )
 from soar_pipeline.config import ConfigError
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.generation.engines import generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.models.policy import (
     Policy,
@@ -127,7 +127,7 @@ def _assembled(
     student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
     check_context(policy, student_prompts, generation.student_max_new_tokens)
     check_teacher_context(policy, prompts, generation)
-    examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
+    examiner = Examiner(policy, generator_of(policy, generation), grader, prompts, generation)
     if executor is None:
         trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
         executor = InProcess(StudentWorker(trainer, examiner))
@@ -175,7 +175,7 @@ def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> 
         total_steps=config.soar.outer_steps,
     )
     writer = question_writer(
-        TransformersGenerator(policy, generation.batch_size),
+        generator_of(policy, generation),
         grader,
         prompts,
         generation,
@@ -192,7 +192,7 @@ def student_worker(config: SoarSlice, base_model: Path, threads: int) -> Student
     prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
     grader = Grader(sampling.grading)
     atexit.register(grader.close)
-    examiner = Examiner(policy, TransformersGenerator(policy, generation.batch_size), grader, prompts, generation)
+    examiner = Examiner(policy, generator_of(policy, generation), grader, prompts, generation)
     return StudentWorker(StudentTrainer(policy, prompts, grader, config.student, generation), examiner)
 
 

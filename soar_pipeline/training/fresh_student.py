@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from soar_pipeline.artifacts import ArtifactError
 from soar_pipeline.models.policy import Weights, copy_weights, set_weights
 from soar_pipeline.progress import Progress
 from soar_pipeline.seeds import derive
 from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
+from soar_pipeline.training.processes import gathered, processes
 from soar_pipeline.training.schedules import ScheduledQuestion
 from soar_pipeline.training.student import StepMetrics, StudentTrainer
 
@@ -18,7 +20,7 @@ CurveRow = dict[str, Any]
 
 @dataclass
 class FreshStudent:
-    """Trains in segments of `evaluate_every` steps, with a checkpoint after each.
+    """Trains in segments of `evaluate_every` steps, with a checkpoint after each; in every process of the job.
 
     `evaluate(step)` measures the student's current weights and returns the curve's pass@k columns; `intact(curve)`
     tells whether what it wrote for a curve is still there. Every segment has a seed of its own, so a resumed training
@@ -37,7 +39,7 @@ class FreshStudent:
 
     def train(self) -> list[CurveRow]:
         """The learning curve, one row per step; the policy ends as the trained student."""
-        checkpoint = self.folder.load(lambda record: self.intact(record["curve"]))
+        checkpoint = self._checkpoint()
         curve: list[CurveRow] = checkpoint.record["curve"] if checkpoint else []
         weights = checkpoint.weights["student"] if checkpoint else self.base
         moments = checkpoint.weights["moments"] if checkpoint else {}
@@ -60,10 +62,22 @@ class FreshStudent:
             curve += [_curve_row(step, phases[step.step], seconds) for step in metrics]
             curve[-1] |= self.evaluate(last)
             weights, moments = copy_weights(self.trainer.policy.model), self.trainer.moments()
-            self.folder.save(Checkpoint(last, {"curve": curve}, {"student": weights, "moments": moments}))
+            if processes().is_main_process:
+                self.folder.save(Checkpoint(last, {"curve": curve}, {"student": weights, "moments": moments}))
         # Killed after its last step, it has none left to train; the policy is still the base model.
         set_weights(self.trainer.policy.model, weights)
         return curve
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Where the training stands. ArtifactError where another process reads otherwise."""
+        found = self.folder.load(lambda record: self.intact(record["curve"]))
+        steps = gathered([found.step if found else 0])
+        if len(set(steps)) > 1:
+            raise ArtifactError(
+                f"{self.folder.folder}: the processes of this job read checkpoints of different steps ({steps}): the "
+                "file system is slow to show files; run the same command again"
+            )
+        return found
 
     def _segments(self, after: int) -> Iterator[list[ScheduledQuestion]]:
         left = (item for item in self.schedule if item.step > after)

@@ -57,10 +57,14 @@ def held(file: Path) -> Iterator[None]:
         if left and left.host != this.host and left.slurm_job != this.slurm_job and left.runs:
             raise _refusal(file, left)
         lock.truncate(0)
-        lock.write(json.dumps(asdict(this)))
-        lock.flush()
-        # Other nodes see what has reached the file server.
-        os.fsync(lock.fileno())
+        try:
+            # Past the buffer, which a full disk would leave filled, to fail again when the file is closed.
+            os.write(lock.fileno(), json.dumps(asdict(this)).encode())
+            # Other nodes see what has reached the file server.
+            os.fsync(lock.fileno())
+        except OSError as error:
+            error.filename = str(file)
+            raise
         try:
             yield
         finally:

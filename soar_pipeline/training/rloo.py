@@ -3,16 +3,32 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from datasets import Dataset
+from torch.nn.functional import pad
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, set_seed
 from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
-from soar_pipeline.models.policy import DivergedError, Policy, Weights, divergence_told, set_weights
+from soar_pipeline.generation.engines import Completer
+from soar_pipeline.models.policy import (
+    DivergedError,
+    Policy,
+    Weights,
+    divergence_told,
+    placed_like,
+    set_weights,
+    whole,
+)
+from soar_pipeline.seeds import derive
+from soar_pipeline.training.processes import own_seed, processes
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 def trl_settings(
@@ -25,18 +41,22 @@ def trl_settings(
     folder: Path,
     optimizer_steps: int = 1,
     clip: float = 0.2,
+    sharded: bool = False,
+    seed: int = 0,
 ) -> TRLSettings:
     """TRL's settings for optimizer steps on `rollouts` completions each, in groups of `group_size`.
 
     Completions are drawn once for `optimizer_steps` of them. clip: of the probability ratio, without effect where
-    there is one (the ratio is 1). The micro-batch size divides `rollouts`: the configuration is refused otherwise.
+    there is one (the ratio is 1). sharded: the model is, over the processes of the job. Processes divide `rollouts`
+    into equal shares, and micro-batches divide a share: the configuration is refused otherwise.
     """
-    micro_batch = min(config.micro_batch_size or rollouts, rollouts)
+    share = rollouts // processes().num_processes
+    micro_batch = min(config.micro_batch_size or share, share)
     return TRLSettings(
         output_dir=str(folder),
         per_device_train_batch_size=micro_batch,
-        gradient_accumulation_steps=rollouts // micro_batch,
-        steps_per_generation=optimizer_steps * (rollouts // micro_batch),
+        gradient_accumulation_steps=share // micro_batch,
+        steps_per_generation=optimizer_steps * (share // micro_batch),
         num_generations=group_size,
         max_completion_length=max_new_tokens,
         temperature=temperature,
@@ -52,6 +72,12 @@ def trl_settings(
         bf16=False,
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=False,
+        # Every parameter is used in every pass.
+        ddp_find_unused_parameters=False,
+        fsdp=sharded or None,
+        # Of the reference, which TRL would spread over all GPUs that the process sees before sharding it.
+        model_init_kwargs={"device_map": None} if sharded else None,
+        seed=seed,
         save_strategy="no",
         logging_steps=1,
         report_to=[],
@@ -81,14 +107,29 @@ class ResettableTrainer(RLOOTrainer):
     # Where the learning rate ends, as a share of its peak.
     final_learning_rate = 0.0
 
-    def __init__(self, policy: Policy, reward: Callable[..., list[float | None]], settings: TRLSettings, data: Dataset):
-        self.warmup_steps = settings.warmup_steps
+    def __init__(
+        self,
+        policy: Policy,
+        reward: Callable[..., list[float | None]],
+        settings: TRLSettings,
+        data: Dataset,
+        adapters: "PeftConfig | None" = None,
+        generator: Completer | None = None,
+        length_parts: int = 1,
+    ):
+        """generator: what draws the rollouts; none: TRL itself, by the library's `generate`.
+
+        length_parts: parts, by length, in which the policy's and the reference's passes go over their rows.
+        """
+        self.policy, self.warmup_steps = policy, settings.warmup_steps
+        self.generator, self.length_parts = generator, length_parts
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
             args=settings,
             train_dataset=data,
             processing_class=policy.tokenizer,
+            peft_config=adapters,
         )
         self.remove_callback(PrinterCallback)
 
@@ -104,9 +145,12 @@ class ResettableTrainer(RLOOTrainer):
         start: Weights | None = None,
         moments: Moments | None = None,
     ) -> None:
-        """Ready for `train()`: the policy starts at `start` (none: where it stands), KL is taken to `reference`."""
+        """Ready for `train()`: the policy starts at `start` (none: where it stands), KL is taken to `reference`.
+
+        With adapters `start` holds them too, and the reference is the policy without them.
+        """
         if start is not None:
-            set_weights(self.model, start)
+            set_weights(self.policy.model, start)
         if self.ref_model is not None:
             set_weights(self.ref_model, reference)
         self.optimizer = self.lr_scheduler = None
@@ -115,7 +159,8 @@ class ResettableTrainer(RLOOTrainer):
         self.args.max_steps, self.args.seed, self.args.learning_rate = steps, seed, learning_rate
         self._step, self._buffered_inputs = 0, None
         self._metrics["train"].clear()
-        set_seed(seed)
+        # Processes that draw for the same question must not draw the same.
+        set_seed(own_seed(seed))
 
     @divergence_told()
     def train(self, *args, **options):
@@ -132,19 +177,51 @@ class ResettableTrainer(RLOOTrainer):
             )
         super().log(logs, start_time)
 
-    def create_optimizer(self, model=None):
-        """A new AdamW that continues from the moments handed over, if any."""
-        optimizer = super().create_optimizer(model)
-        for name, parameter in self.model.named_parameters():
-            if f"{name}/step" in self.kept_moments:
-                optimizer.state[parameter] = {
-                    key: self.kept_moments[f"{name}/{key}"].to(parameter.device if key != "step" else "cpu", copy=True)
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                }
-        return optimizer
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields):
+        if self.generator is None:
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields)
+        drawn = self.generator.complete(
+            prompt_ids,
+            max_new_tokens=self.max_completion_length,
+            temperature=self.temperature,
+            seed=own_seed(derive(self.args.seed, "rollouts", self.state.global_step)),
+        )
+        return [list(completion.token_ids) for completion in drawn]
+
+    def _get_per_token_logps_and_entropies(self, model, ids, mask, logits_to_keep, batch_size=None, **options):
+        """TRL's, in parts of rows of similar length, each as wide as its longest: less of a pass is padding."""
+        passed = super()._get_per_token_logps_and_entropies
+        # The balance loss of a mixture of experts is one of the whole batch.
+        if self.length_parts == 1 or options.get("compute_aux_loss"):
+            return passed(model, ids, mask, logits_to_keep, batch_size, **options)
+        width = ids.shape[1] - logits_to_keep
+        # Prompts are padded on the left, completions on the right.
+        prompts, completions = mask[:, :width].sum(dim=1), mask[:, width:].sum(dim=1)
+        order = completions.argsort(stable=True)
+        parts = []
+        for rows in order.chunk(self.length_parts):
+            kept = max(1, int(completions[rows].max()))
+            columns = slice(width - int(prompts[rows].max()), width + kept)
+            *found, _ = passed(model, ids[rows, columns], mask[rows, columns], kept, batch_size, **options)
+            parts.append([values if values is None else pad(values, (0, logits_to_keep - kept)) for values in found])
+        logps, entropies = (
+            None if values[0] is None else torch.cat(values)[order.argsort()] for values in zip(*parts, strict=True)
+        )
+        return logps, entropies, None
 
     def create_scheduler(self, num_training_steps, optimizer=None):
-        """The schedule of the whole training, from this segment's first step on."""
+        """The schedule of the whole training, from this segment's first step on; and AdamW's moments before it.
+
+        Called when the optimizer has the parameters that it will train: those of a sharded model replace the first.
+        """
+        for name, parameter in self.model.named_parameters():
+            if f"{name}/step" in self.kept_moments:
+                self.optimizer.state[parameter] = {
+                    # AdamW is fused: it counts its steps on the parameter's device.
+                    "step": self.kept_moments[f"{name}/step"].to(parameter.device, copy=True),
+                    "exp_avg": placed_like(parameter, self.kept_moments[f"{name}/exp_avg"]),
+                    "exp_avg_sq": placed_like(parameter, self.kept_moments[f"{name}/exp_avg_sq"]),
+                }
         self.lr_scheduler = LambdaLR(
             optimizer or self.optimizer,
             lambda done: learning_rate_factor(
@@ -157,10 +234,16 @@ class ResettableTrainer(RLOOTrainer):
     def moments(self) -> Moments:
         """AdamW's moments after a training, on the CPU, by parameter name."""
         return {
-            f"{name}/{key}": value.detach().to("cpu", copy=True)
+            f"{name}/{key}": whole(value)
             for name, parameter in self.model.named_parameters()
             for key, value in self.optimizer.state[parameter].items()
         }
+
+    def release(self) -> None:
+        """Let go of AdamW's moments, two policies in size, after a training: another trainer may need the room."""
+        self.optimizer = self.lr_scheduler = None
+        self.callback_handler.optimizer = self.callback_handler.lr_scheduler = None
+        self.accelerator.free_memory()
 
 
 class OnePassTrainer(ResettableTrainer):
@@ -171,6 +254,7 @@ class OnePassTrainer(ResettableTrainer):
     """
 
     def _generate_and_score_completions(self, inputs):
+        self.kept = None
         scored = super()._generate_and_score_completions(inputs)
         # TRL shuffles the batch: `rows` says in which order the loss wants what was kept.
         return scored | {"rows": torch.arange(len(scored["completion_ids"]))}
@@ -180,15 +264,17 @@ class OnePassTrainer(ResettableTrainer):
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(self, model, *args, compute_entropy=False, **options):
-        if model is self.ref_model:
-            return super()._get_per_token_logps_and_entropies(model, *args, **options)
         if compute_entropy:  # only the loss wants it
             logps, entropies = self.kept
-            del self.kept
+            self.kept = None
             return logps[self.rows], entropies[self.rows], None
+        if self.kept is not None:
+            # The reference: another model, or this one without its adapters.
+            return super()._get_per_token_logps_and_entropies(model, *args, **options)
         with torch.enable_grad():
+            # Gradients are averaged over processes only after a pass through what the model is wrapped in.
             logps, entropies, _ = super()._get_per_token_logps_and_entropies(
-                model, *args, compute_entropy=True, **options
+                self.model_wrapped, *args, compute_entropy=True, **options
             )
         self.kept = logps, entropies.detach()
         return logps.detach(), None, None

@@ -4,16 +4,22 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
-from soar_pipeline.config import GenerationConfig, StudentConfig
+from soar_pipeline.config import ConfigError, GenerationConfig, StudentConfig
+from soar_pipeline.generation.engines import completer_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights
+from soar_pipeline.slices import Lora
 from soar_pipeline.training.rloo import Moments, OnePassTrainer, ResettableTrainer, trl_settings
 from soar_pipeline.training.schedules import ScheduledQuestion
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,11 @@ class StepMetrics:
 
 
 class StudentTrainer:
-    """Trains students by RLOO on schedules of questions; the policy's model holds the last one trained."""
+    """Trains students by RLOO on schedules of questions; the policy's model holds the last one trained.
+
+    sharded: over the processes of the job, from the first training on. lora: from here to `merge()` the policy's model
+    has adapters, drawn by `seed`; they alone are trained.
+    """
 
     def __init__(
         self,
@@ -40,6 +50,9 @@ class StudentTrainer:
         grader: Grader,
         config: StudentConfig,
         generation: GenerationConfig,
+        sharded: bool = False,
+        lora: Lora | None = None,
+        seed: int = 0,
     ):
         self.policy, self.prompts, self.grader, self.config = policy, prompts, grader, config
         settings = trl_settings(
@@ -49,10 +62,23 @@ class StudentTrainer:
             max_new_tokens=generation.student_max_new_tokens,
             temperature=generation.temperature,
             folder=Path(tempfile.gettempdir()),
+            sharded=sharded,
+            seed=seed,
         )
         placeholder = Dataset.from_list([{"prompt": "", "answer": ""}])
         kind = OnePassTrainer if config.one_pass else ResettableTrainer
-        self.trainer = kind(policy, self._rewards, settings, placeholder)
+        if sharded:
+            # What transformers would set if it had sharded the model itself: that the processes generate in step.
+            policy.model._is_fsdp_managed_module = True
+        self.trainer = kind(
+            policy,
+            self._rewards,
+            settings,
+            placeholder,
+            adapters=lora and _adapters(lora),
+            generator=completer_of(policy, generation),
+            length_parts=config.length_parts,
+        )
 
     def train(
         self,
@@ -101,10 +127,28 @@ class StudentTrainer:
         """AdamW's moments after a training."""
         return self.trainer.moments()
 
+    def merge(self) -> None:
+        """Make the policy's model a plain one again, its adapters (if any) added to the weights they belong to."""
+        if not isinstance(self.trainer.model, PreTrainedModel):
+            self.trainer.model.merge_and_unload()
+
+    def release(self) -> None:
+        """Let go of the moments, after a training."""
+        self.trainer.release()
+
     def _rewards(self, completions: list[str], answer: list[str], **_) -> list[float | None]:
         """TRL's reward function: 120/20/10/0, None where the verification timed out (spec section 4)."""
         grades = self.grader.grade(list(zip(answer, completions, strict=True)))
         return [student_reward(gold, grade, self.config) for gold, grade in zip(answer, grades, strict=True)]
+
+
+def _adapters(lora: Lora) -> "PeftConfig":
+    # peft is an extra.
+    try:
+        from peft import LoraConfig
+    except ImportError:
+        raise ConfigError("fresh_student.lora_rank: peft is not installed; pip install -e '.[lora]'") from None
+    return LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
 
 
 class _StepObserver(TrainerCallback):

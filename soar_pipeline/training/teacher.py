@@ -54,7 +54,7 @@ class TeacherTrainer:
         )
         data = Dataset.from_list([{"prompt": prompts.teacher()}])
         kind = _MultiTurnTrainer if prompts.two_turns else _DrawnTrainer
-        self.trainer = kind(policy, self._rewards, settings, data)
+        self.trainer = kind(policy, self._rewards, settings, data, length_parts=config.length_parts)
 
     def update(self, step: int, rollouts: list[Rollout], rewards: list[float], seed: int) -> float | None:
         """One RLOO step on g·n rollouts, each with its dataset's reward; returns the KL to the first teacher."""
@@ -71,6 +71,7 @@ class TeacherTrainer:
         )
         self.trainer.train()
         self.moments = self.trainer.moments()
+        self.trainer.release()
         self.policy.model.eval()
         metrics = next(entry for entry in self.trainer.state.log_history if "reward" in entry)
         return metrics.get("kl")

@@ -1,27 +1,23 @@
-"""Kill -9 at random moments: run the smallest pipeline, kill one of its processes, run the same command again.
+"""Kill -9 at random moments: run the smallest pipeline, kill one of its processes, give the same command again.
 
     python tests/faults/campaign.py --kills 100 --folder /tmp/campaign          # or: make faults KILLS=100
     python tests/faults/campaign.py --kills 5 --config my.yaml --cores 1
 
-One undisturbed run comes first. Every trial is a run of its own that is killed once: at a random moment of the time
-which the undisturbed run took, one process of a random kind among those that live then: Snakemake, a stage, a pool
-worker or a Ray worker (they train students), a grading worker. The same command is then given until it succeeds;
-where a stage survived its Snakemake, the second run may refuse the directory (it names the writer), and is given again
-when that has ended. Nothing else is done: no unlock, no cleaning up.
+One undisturbed run comes first; it also shows which processes live in which stage, and how long. Then come disturbed
+runs, each in a folder of its own and killed about twenty times: Snakemake, a stage, a process or Ray actor that trains
+students (every other run has Ray), a grading worker. Kinds have their turns, within a kind the stages that were hit
+least; the moment is random in the life of such a process. Where a kill ends the command, the same command is given
+again, at once and until it succeeds; where a stage survived its Snakemake, it may refuse the directory (it names the
+writer), and is given again when that has ended. Nothing else is done: no unlock, no cleaning up.
 
-Then every file of the run folder is compared with the undisturbed run: none missing, none more, equal contents. Left
-out, because two undisturbed runs differ there too: columns and files that measure time (`seconds` of Parquet, `seconds`
-of tables/runs.csv, benchmarks/), what is made from these times (report.html, which shows them), TensorBoard's
-events (state/*/tracking, with a clock in each) and the empty lock files of finished trainings.
+Then every file of the run folder is compared with the undisturbed run (run_contents.py): none missing, none more, equal
+contents. A command that fails although nothing of it was killed, or that hangs, is an error too.
 
-One line of JSON per trial goes to `<folder>/trials.jsonl` (a campaign goes on where it stopped); the summary to the
-standard output as a table. Exit status 1 where any trial failed.
+One line of JSON per disturbed run goes to `<folder>/runs.jsonl` (a campaign goes on where it stopped); the summary to
+the standard output as tables. The folder of a run that went wrong is kept. Exit status 1 where there is one.
 """
 
 import argparse
-import csv
-import hashlib
-import io
 import json
 import os
 import random
@@ -31,215 +27,191 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+from pipeline_processes import KINDS, ROOT, START, Lives, Pipeline, Role, age
+from run_contents import contents, differences
 
-from soar_pipeline.artifacts import digest, read_provenance
-from soar_pipeline.config import load
-
-ROOT = Path(__file__).parent.parent.parent
-KINDS = ("snakemake", "stage", "pool worker", "grading worker")
-# Runs after a kill: one refusal for each stage that outlived its Snakemake, and some to spare.
-RUNS = 6
+# Kills of each kind in one disturbed run; students are trained by the pool's workers or by Ray's actors. Of these a
+# training bears two losses per outer step, and a comparison one of its grading worker.
+IN_ONE_RUN = {"snakemake": 6, "stage": 8, "pool worker": 2, "Ray actor": 2, "grading worker": 6}
+SECONDS_BETWEEN_LOOKS = 0.1
+# Times as long as the undisturbed run: no command takes that, not even on a machine that does other things, too.
+HANGS = 5
+# What outlives its Snakemake ends with its stage; what is still there after so many seconds does not.
+SECONDS_TO_END = 600
+REFUSED, RESUMED = "another job is writing this run", "resuming after step"
+# One refusal for each stage that outlived its Snakemake, and some to spare.
+REFUSALS = 6
 
 
 @dataclass
-class Trial:
-    """seconds: from the start to the kill; runs: how often the command was given after it; wrong: what is not as it
-    should be, by file."""
+class Target:
+    """A process to kill: of a role, once it is `age` seconds old; Snakemake is killed at that age of a stage's."""
+
+    kind: str
+    stage: str
+    age: float
+
+
+@dataclass
+class DisturbedRun:
+    """`commands`: how often the command was given; `wrong`: what is not as it should be."""
 
     number: int
-    kind: str
-    seconds: float
-    stage: str = ""
-    runs: int = 0
+    on_ray: bool
+    kills: list[Target] = field(default_factory=list)
+    commands: int = 0
     refused: int = 0
     resumed: int = 0
-    repeated_seconds: float = 0.0
+    seconds: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
 
-class Pipeline:
-    """A working directory in which one configuration is run."""
-
-    def __init__(self, folder: Path, config: Path, cores: int):
-        self.folder, self.config, self.cores = folder, config.resolve(), cores
-        settings = load(config)
-        self.results = folder / settings.results / settings.run
-
-    def start(self) -> subprocess.Popen:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", str(self.cores)]
-        command += ["--configfile", self.config]
-        with (self.folder / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                command, cwd=self.folder, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-
-    def said(self) -> str:
-        """Everything that Snakemake and the stages said."""
-        texts = [path.read_text(errors="replace") for path in (self.folder / "logs").rglob("*.log")]
-        return "\n".join([(self.folder / "output.log").read_text(errors="replace"), *texts])
-
-    def processes(self) -> list[psutil.Process]:
-        """Those whose working directory this is, orphans of a killed Snakemake among them."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if Path(process.cwd()) == self.folder and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
-
-    def wait_for_orphans(self) -> None:
-        psutil.wait_procs(self.processes())
+def targets(run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: int) -> list[Target]:
+    """What to kill in a run, at most `limit` processes: of each kind in the stages that were hit least so far."""
+    rng = random.Random(run.number)
+    drawn = []
+    for kind, count in IN_ONE_RUN.items():
+        if kind == ("pool worker" if run.on_ray else "Ray actor"):
+            continue
+        # Ray's actors live where the undisturbed run has a pool; Snakemake is killed during each stage, and before.
+        alike = {"snakemake": "stage", "Ray actor": "pool worker"}.get(kind, kind)
+        life = {role.stage: seconds for role, seconds in lives.items() if role.kind == alike}
+        if kind == "snakemake":
+            life[START] = lives[Role("snakemake", START)]
+        stages = sorted(life, key=lambda stage: (hits[kind, stage], rng.random()))
+        chosen = (stages * count)[:count]
+        drawn += [Target(kind, stage, rng.uniform(0, life[stage])) for stage in chosen]
+    rng.shuffle(drawn)
+    return drawn[:limit]
 
 
-def kind_of(process: psutil.Process) -> str | None:
-    """Which of KINDS a process is; None for a shell or what is about to end."""
-    try:
-        line = " ".join(process.cmdline())
-    except psutil.Error:
+def victim(target: Target, roles: dict[psutil.Process, Role]) -> psutil.Process | None:
+    """The process to kill now, if its moment has come."""
+    aimed = Role(target.kind, target.stage)
+    if target.kind == "snakemake" and target.stage != START:
+        aimed = Role("stage", target.stage)
+    if target.stage == START and any(role.kind != "snakemake" for role in roles.values()):
         return None
-    if "grading/worker.py" in line:
-        return "grading worker"
-    if "multiprocessing.spawn" in line or line.startswith("ray::"):
-        return "pool worker"
-    if "soar_pipeline.stages." in line and "snakemake" not in line and not line.startswith(("/bin/", "bash", "sh ")):
-        return "stage"
-    if "-m snakemake" in line and "--snakefile" in line:
-        return "snakemake"
-    return None
+    if not any(role == aimed and age(process) >= target.age for process, role in roles.items()):
+        return None
+    wanted = aimed if target.kind != "snakemake" else Role("snakemake", START)
+    # The youngest: where several grade or train, the others are older.
+    old_enough = [
+        process
+        for process, role in roles.items()
+        if role == wanted and (target.kind == "snakemake" or age(process) >= target.age)
+    ]
+    return min(old_enough, key=age, default=None)
 
 
-def stage_of(process: psutil.Process) -> str:
-    """The stage that a process belongs to."""
-    try:
-        for one in (process, *process.parents()):
-            for word in one.cmdline():
-                if word.startswith("soar_pipeline.stages."):
-                    return word.removeprefix("soar_pipeline.stages.")
-    except psutil.Error:
-        pass
-    return "between stages"
+def kills_until_it_ends(
+    pipeline: Pipeline, command: subprocess.Popen, pending: list[Target], seconds: float
+) -> Iterator[Target]:
+    """Kill what is due while the command runs, for at most `seconds`; yields the targets that were hit."""
+    deadline = time.monotonic() + seconds
+    while command.poll() is None and time.monotonic() < deadline:
+        roles = pipeline.roles()
+        for target in list(pending):
+            process = victim(target, roles)
+            if process is not None:
+                with suppress(psutil.NoSuchProcess):
+                    target.age = round(age(process), 2)
+                    process.send_signal(signal.SIGKILL)
+                    pending.remove(target)
+                    yield target
+                # What it was part of may be gone now.
+                break
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def killed(pipeline: Pipeline, trial: Trial, started: float) -> bool:
-    """Kill a process of the trial's kind at its moment, or as soon after it as one lives; False if none came."""
-    time.sleep(max(0.0, started + trial.seconds - time.monotonic()))
+def disturb(run: DisturbedRun, pipeline: Pipeline, pending: list[Target], seconds: float) -> None:
+    """Give the command, kill, and give it again until it succeeds; `seconds` is when a command counts as hanging."""
+    refused = 0
     while True:
-        alive = pipeline.processes()
-        if not any(kind_of(process) == "snakemake" for process in alive):
-            return False
-        wanted = [process for process in alive if kind_of(process) == trial.kind]
-        if wanted:
-            victim = random.Random(trial.number).choice(sorted(wanted, key=lambda process: process.pid))
-            trial.stage = "snakemake" if trial.kind == "snakemake" else stage_of(victim)
-            trial.seconds = time.monotonic() - started
-            try:
-                victim.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
-            return True
-        time.sleep(0.02)
-
-
-def run_trial(trial: Trial, folder: Path, config: Path, cores: int, expected: dict[str, str]) -> Trial:
-    pipeline = Pipeline(folder, config, cores)
-    started = time.monotonic()
-    first = pipeline.start()
-    hit = killed(pipeline, trial, started)
-    status = first.wait()
-    if not hit:
-        trial.wrong.append("no such process came: nothing was killed")
-    again = time.monotonic()
-    while status and trial.runs < RUNS:
-        if trial.runs:
-            # Only a job that outlived its Snakemake can have been in the way.
-            pipeline.wait_for_orphans()
-        trial.runs += 1
-        status = pipeline.start().wait()
-    trial.repeated_seconds = time.monotonic() - again if trial.runs else 0.0
-    if status:
-        trial.wrong.append(f"the command failed {trial.runs} times after the kill: see {folder / 'output.log'}")
-    said = pipeline.said()
-    trial.refused, trial.resumed = said.count("another job is writing this run"), said.count("resuming after step")
-    pipeline.wait_for_orphans()
-    trial.wrong += differences(expected, contents(pipeline.results))
-    return trial
-
-
-def contents(results: Path) -> dict[str, str]:
-    """What each file of a run folder says, as a digest, without what measures time (see above)."""
-    found = {}
-    for path in sorted(path for path in results.rglob("*") if path.is_file()):
-        name = path.relative_to(results)
-        if name.parts[0] == "benchmarks" or "tracking" in name.parts:
+        refusals = pipeline.said().count(REFUSED)
+        command = pipeline.start()
+        run.commands += 1
+        killed = list(kills_until_it_ends(pipeline, command, pending, seconds))
+        run.kills += killed
+        if command.poll() is None:
+            run.wrong.append(f"the command hangs: see {pipeline.output}")
+            pipeline.end()
+            return
+        if command.returncode == 0:
+            return
+        if any(target.kind in ("snakemake", "stage") for target in killed):
+            refused = 0
             continue
-        if name.name == "lock":
-            continue
-        found[str(name)] = content(path, name)
-    return found
+        if pipeline.said().count(REFUSED) == refusals or refused == REFUSALS:
+            run.wrong.append(f"the command failed although nothing of it was killed: see {pipeline.output}")
+            return
+        # A job that outlived its Snakemake is in the way.
+        refused += 1
+        wait_until_all_end(run, pipeline)
 
 
-def content(path: Path, name: Path) -> str:
-    if path.suffix == ".parquet":
-        # With how it was made: inputs are recorded by digests that leave times out too.
-        return hashlib.sha256((digest(path) + json.dumps(read_provenance(path), sort_keys=True)).encode()).hexdigest()
-    if name.name == "report.html":
-        return "differs in the times that it shows"
-    if name.as_posix() == "tables/runs.csv":
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-        kept = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-        return hashlib.sha256(json.dumps(kept).encode()).hexdigest()
-    if name.name == "provenance.json":
-        record = json.loads(path.read_text(encoding="utf-8"))
-        # The digest of the one table that holds times.
-        record["inputs"] = {
-            key: value for key, value in record["inputs"].items() if not key.endswith("tables/runs.csv")
-        }
-        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    return digest(path)
+def wait_until_all_end(run: DisturbedRun, pipeline: Pipeline) -> None:
+    _, left = psutil.wait_procs(pipeline.processes(), SECONDS_TO_END)
+    if left:
+        run.wrong.append(f"processes that do not end: {[process.cmdline() for process in left]}")
+        pipeline.end()
 
 
-def differences(expected: dict[str, str], found: dict[str, str]) -> list[str]:
-    missing = [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
-    stray = [f"stray: {name}" for name in sorted(found.keys() - expected.keys())]
-    other = [f"differs: {name}" for name in sorted(expected.keys() & found.keys()) if expected[name] != found[name]]
-    return missing + stray + other
-
-
-def undisturbed(folder: Path, config: Path, cores: int) -> tuple[dict[str, str], float]:
-    """Contents of an undisturbed run and the seconds it took; made once per campaign folder."""
+def undisturbed(folder: Path, config: Path, cores: int) -> tuple[dict[str, str], dict[Role, float], float]:
+    """Contents of an undisturbed run, the lives of its processes, and its seconds; made once per campaign folder."""
     record = folder / "undisturbed.json"
     if not record.exists():
         shutil.rmtree(folder / "undisturbed", ignore_errors=True)
-        pipeline = Pipeline(folder / "undisturbed", config, cores)
+        pipeline, lives = Pipeline(folder / "undisturbed", config, cores), Lives()
         started = time.monotonic()
-        if pipeline.start().wait():
-            sys.exit(f"the undisturbed run failed: see {pipeline.folder / 'output.log'}")
-        found = {"seconds": time.monotonic() - started, "contents": contents(pipeline.results)}
+        command = pipeline.start()
+        while command.poll() is None:
+            lives.look(pipeline)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        if command.returncode:
+            sys.exit(f"the undisturbed run failed: see {pipeline.output}")
+        found = {
+            "seconds": time.monotonic() - started,
+            "contents": contents(pipeline.results),
+            "lives": [[role.kind, role.stage, seconds] for role, seconds in lives.typical().items()],
+        }
         record.write_text(json.dumps(found), encoding="utf-8")
     found = json.loads(record.read_text(encoding="utf-8"))
-    return found["contents"], found["seconds"]
+    lives = {Role(kind, stage): seconds for kind, stage, seconds in found["lives"]}
+    return found["contents"], lives, found["seconds"]
 
 
-def summary(trials: list[Trial]) -> str:
-    """A Markdown table: per kind of process, how many kills, in which stages, and what came of them."""
-    lines = [
-        "| killed | times | in stages | runs after | refused | resumed | not as the undisturbed run |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for kind in KINDS:
-        of_kind = [trial for trial in trials if trial.kind == kind]
-        if of_kind:
-            stages = ", ".join(f"{name} {count}" for name, count in Counter(one.stage for one in of_kind).most_common())
-            sums = [sum(getattr(one, name) for one in of_kind) for name in ("runs", "refused", "resumed")]
-            bad = sum(bool(one.wrong) for one in of_kind)
-            lines.append(f"| {kind} | {len(of_kind)} | {stages} | {' | '.join(map(str, sums))} | {bad} |")
+def recorded(file: Path) -> list[DisturbedRun]:
+    if not file.exists():
+        return []
+    runs = [DisturbedRun(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+    for run in runs:
+        run.kills = [Target(**kill) for kill in run.kills]
+    return runs
+
+
+def summary(runs: list[DisturbedRun], stages: list[str]) -> str:
+    """Markdown tables: kills per stage and kind, and what came of the runs."""
+    hits = Counter((kill.kind, kill.stage) for run in runs for kill in run.kills)
+    lines = [f"| killed in | {' | '.join(KINDS)} |", "|---|" + "---|" * len(KINDS)]
+    for stage in stages:
+        lines.append(f"| {stage} | {' | '.join(str(hits[kind, stage] or '') for kind in KINDS)} |")
+    lines.append(f"| all | {' | '.join(str(sum(hits[kind, stage] for stage in stages)) for kind in KINDS)} |")
+    lines += ["", "| students on | runs | kills | commands | refused | resumed | not as the undisturbed run |"]
+    lines.append("|---" * 7 + "|")
+    for on_ray, name in ((False, "pool of processes"), (True, "Ray")):
+        those = [run for run in runs if run.on_ray == on_ray]
+        counts = [len(those), sum(len(run.kills) for run in those)]
+        counts += [sum(getattr(run, what) for run in those) for what in ("commands", "refused", "resumed")]
+        counts.append(sum(bool(run.wrong) for run in those))
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines)
 
 
@@ -249,31 +221,35 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/soar-faults"), help="for all runs; kept afterwards")
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("campaign.yaml"))
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = options.folder.resolve()
     # As from a shell, with this project's package.
     os.environ["PYTHONPATH"] = str(ROOT)
-    expected, seconds = undisturbed(folder, options.config, options.cores)
+    expected, lives, seconds = undisturbed(folder, options.config, options.cores)
     print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
-    record = folder / "trials.jsonl"
-    done = [Trial(**json.loads(line)) for line in record.read_text().splitlines()] if record.exists() else []
-    rng = random.Random(options.seed)
-    for number in range(options.kills):
-        trial = Trial(number, KINDS[number % len(KINDS)], rng.uniform(0.03, 0.97) * seconds)
-        if number < len(done):
-            continue
-        place = folder / f"trial-{number:03d}"
-        shutil.rmtree(place, ignore_errors=True)
-        run_trial(trial, place, options.config, options.cores, expected)
-        done.append(trial)
-        with record.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(asdict(trial)) + "\n")
-        print(json.dumps(asdict(trial)), flush=True)
-        if not trial.wrong:
-            shutil.rmtree(place)
-    print(summary(done))
-    sys.exit(any(trial.wrong for trial in done))
+    runs = recorded(folder / "runs.jsonl")
+    while (left := options.kills - sum(len(run.kills) for run in runs)) > 0:
+        hits = Counter((kill.kind, kill.stage) for run in runs for kill in run.kills)
+        run = DisturbedRun(len(runs), on_ray=len(runs) % 2 == 1 and find_spec("ray") is not None)
+        pipeline = Pipeline(folder / f"run-{run.number:03d}", options.config, options.cores, run.on_ray)
+        shutil.rmtree(pipeline.folder, ignore_errors=True)
+        started = time.monotonic()
+        disturb(run, pipeline, targets(run, lives, hits, left), HANGS * seconds)
+        run.seconds = time.monotonic() - started
+        wait_until_all_end(run, pipeline)
+        said = pipeline.said()
+        run.refused, run.resumed = said.count(REFUSED), said.count(RESUMED)
+        run.wrong += differences(expected, contents(pipeline.results))
+        if not run.kills:
+            run.wrong.append("nothing was killed")
+        runs.append(run)
+        with (folder / "runs.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps(asdict(run)) + "\n")
+        print(json.dumps(asdict(run)), flush=True)
+        if not run.wrong:
+            shutil.rmtree(pipeline.folder)
+    print(summary(runs, [START, *dict.fromkeys(role.stage for role in lives if role.kind == "stage")]))
+    sys.exit(any(run.wrong for run in runs))
 
 
 if __name__ == "__main__":

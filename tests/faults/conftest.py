@@ -1,10 +1,12 @@
 """The smallest configuration with four problems: trainings of seconds."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from small_runs import StudentRun
 
 from soar_pipeline.artifacts import HARD, Provenance, table, write_parquet
@@ -13,6 +15,11 @@ from soar_pipeline.located import located
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import FreshStudentSlice, ScheduleSlice
 from soar_pipeline.stages.write_schedule import write_schedule
+
+# The same examples in every run of the tests; others in every round of fuzz.py.
+settings.register_profile("quick", max_examples=200, deadline=None, derandomize=True)
+settings.register_profile("fuzz", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ class StudentRun:
             "test": self.test,
             "teacher_seed": 0,
             "student_seed": 1,
+            "sharding": "none",
             "report_to": "none",
             "state": self.state,
             **files,

@@ -43,8 +43,9 @@ def resources_of(rule):
         "mem_mb": asked.mem_mb,
         "runtime": asked.runtime,
         "nodes": max(1, asked.ray_nodes),
-        "workers": asked.workers,
+        "workers": asked.processes if rule == "train_fresh_student" else asked.workers,
         "ray_nodes": asked.ray_nodes,
+        "sharding": asked.sharding,
         "gpus_per_node": asked.gpu,
         "report_to": ",".join(CONFIG.tracking.report_to) or "none",
     } | (several_nodes(asked) if several else {})
@@ -74,6 +75,17 @@ def launcher_of(rule):
         " {resources.mpi} --nodes={resources.nodes} --ntasks-per-node=1 --cpus-per-task={resources.cpus_per_task}"
         f" --kill-on-bad-exit=1 bash {script} {{resources.cpus_per_task}} {{resources.gpus_per_node}} "
     )
+
+
+def python_of(rule):
+    """What runs the module of the rule's stage: Python, or torchrun, which starts it in several processes at once.
+
+    A port of its own for each job (`--standalone`): several may run on one node. `--` ends torchrun's own options, or it
+    would take the stage's `--log` for one of them.
+    """
+    if CONFIG.resources_of(rule).processes <= 1:
+        return "python -m"
+    return "python -m torch.distributed.run --standalone --nproc-per-node={resources.workers} -m --"
 
 
 def threads_of(rule):

@@ -50,7 +50,9 @@ rule train_fresh_student:
         # No output, see train_soar.
         state=beside("state", of="curve"),
     shell:
-        "python -m soar_pipeline.stages.train_fresh_student --config {params.slice:q} --log {log:q}"
+        python_of("train_fresh_student")
+        + " soar_pipeline.stages.train_fresh_student --config {params.slice:q} --log {log:q}"
         " --base-model {input.base_model:q} --schedule {input.schedule:q} --test {input.test:q}"
-        " --teacher-seed {wildcards.teacher_seed} --student-seed {wildcards.student_seed} --report-to {resources.report_to} --state {params.state:q}"
+        " --teacher-seed {wildcards.teacher_seed} --student-seed {wildcards.student_seed}"
+        " --sharding {resources.sharding} --report-to {resources.report_to} --state {params.state:q}"
         " --curve {output.curve:q} --attempts {output.attempts:q} --model {output.model:q}"

@@ -66,7 +66,7 @@ class SerlTrainer:
         )
         # TRL counts prompts to know how long an epoch is; what it trains on is `prepared`.
         data = Dataset.from_list([{"prompt": ""}] * config.questions)
-        self.trainer = _PreparedTrainer(policy, _no_reward, settings, data)
+        self.trainer = _PreparedTrainer(policy, _no_reward, settings, data, length_parts=config.length_parts)
         self.trainer.final_learning_rate = config.final_learning_rate
 
     def samples(

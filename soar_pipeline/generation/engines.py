@@ -1,0 +1,44 @@
+"""The engine that a configuration names, for a policy."""
+
+from typing import Protocol
+
+from soar_pipeline.config import ConfigError, EngineConfig
+from soar_pipeline.generation.generator import Completion, Generator
+from soar_pipeline.generation.transformers_engine import TransformersGenerator
+from soar_pipeline.models.policy import Policy
+
+
+class Completer(Protocol):
+    """What draws the rollouts of a trainer."""
+
+    def complete(
+        self, prompt_ids: list[list[int]], *, max_new_tokens: int, temperature: float, seed: int
+    ) -> list[Completion]:
+        """One completion of each encoded prompt; the same seed gives the same completions."""
+        ...
+
+
+def generator_of(policy: Policy, config: EngineConfig) -> Generator:
+    """What completes prompts with the policy's current weights; ConfigError where the engine is not installed."""
+    if config.engine == "transformers":
+        return TransformersGenerator(policy, config.batch_size, config.segment_tokens)
+    return _vllm(policy, config)
+
+
+def completer_of(policy: Policy, config: EngineConfig) -> Completer | None:
+    """What draws rollouts with the policy's current weights; None where TRL itself does, with transformers."""
+    trl_draws = config.engine == "transformers" and config.segment_tokens is None
+    return None if trl_draws else generator_of(policy, config)
+
+
+def _vllm(policy: Policy, config: EngineConfig):
+    # An extra, which takes many seconds to import.
+    try:
+        from soar_pipeline.generation.vllm_engine import VllmGenerator
+    except ModuleNotFoundError as error:
+        if error.name != "vllm":
+            raise
+        raise ConfigError(
+            "generation.engine: vLLM is not installed; docs/vllm.md says how, or take the engine transformers"
+        ) from None
+    return VllmGenerator(policy, config)
