@@ -96,9 +96,9 @@ def test_kept_replies_are_not_generated_again(tmp_path, policy, monkeypatch):
     generated = []
     generate = transformers_engine.TransformersGenerator._generate
 
-    def counted(self, prompts: list[str], **settings: object):
-        generated.extend(prompts)
-        return generate(self, prompts, **settings)
+    def counted(self, encoded: list[list[int]], **settings: object):
+        generated.extend(self.policy.tokenizer.decode(ids) for ids in encoded)
+        return generate(self, encoded, **settings)
 
     monkeypatch.setattr(transformers_engine.TransformersGenerator, "_generate", counted)
     assert run.run() == rows

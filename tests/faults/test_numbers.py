@@ -170,6 +170,7 @@ def test_an_empty_promotion_set_goes_through_every_stage_after_it(smoke, base_mo
         hard_problems,
         teacher_seed=1,
         student_seed=1,
+        sharding="none",
         report_to="none",
         state=tmp_path / "state",
         curve=curve,
