@@ -191,7 +191,9 @@ def test_a_fresh_student_on_one_gpu_is_started_by_python(folder: Path):
     target = "results/smoke/shuffles/students/hard_only/t0-s1/curve.parquet"
     done = snakemake(folder, target, "--dry-run", "--printshellcmds", "--configfile", config)
 
-    assert "  python -m soar_pipeline.stages.train_fresh_student" in done.stdout + done.stderr
+    output = done.stdout + done.stderr
+    assert " python -m soar_pipeline.stages.train_fresh_student" in output
+    assert "torch.distributed.run" not in output
 
 
 def test_the_slurm_profile_names_rules_that_exist():
