@@ -770,11 +770,6 @@ class ResourceConfig(Section):
         "of weights, gradients and moments (FSDP), for models that one GPU cannot hold",
     )
 
-    @property
-    def processes(self) -> int:
-        """Processes of a fresh student: one for each GPU, `workers` where there is none."""
-        return self.gpu or self.workers
-
 
 class TrackingConfig(Section):
     """Where training metrics go besides the Parquet files."""
@@ -840,7 +835,7 @@ class Config(Section):
 
     def _check_resources(self, rule: str) -> None:
         asked, where = self.resources[rule], f"resources.{rule}"
-        if rule == "train_fresh_student" and asked.workers not in (1, asked.processes):
+        if rule == "train_fresh_student" and asked.workers not in (1, self.processes_of(rule)):
             raise ValueError(f"{where}.workers: {asked.workers}, but each of the {asked.gpu} GPUs has one process")
         # On a CPU accelerate would not shard, and say nothing.
         if asked.sharding != "none" and (rule != "train_fresh_student" or asked.gpu < 2):
@@ -895,7 +890,7 @@ class Config(Section):
         rollouts = student.batch_size * student.group_size
         _check_micro_batch(student, rollouts, f"{where}: student")
         if arm.policy == "fresh_student":
-            processes = self.resources_of("train_fresh_student").processes
+            processes = self.processes_of("train_fresh_student")
             if rollouts % processes:
                 raise ValueError(
                     f"resources.train_fresh_student: {processes} processes cannot have equal shares of the {rollouts} "
@@ -1008,6 +1003,11 @@ class Config(Section):
 
     def resources_of(self, rule: str) -> ResourceConfig:
         return self.resources.get(rule) or self.resources.get("default") or ResourceConfig()
+
+    def processes_of(self, rule: str) -> int:
+        """Processes that share the work of a job: `workers`; a fresh student has one for each GPU, if any."""
+        asked = self.resources_of(rule)
+        return asked.gpu or asked.workers if rule == "train_fresh_student" else asked.workers
 
 
 def _is_judged(arm: ArmConfig) -> bool:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from soar_pipeline.config import ConfigError, EngineConfig, GenerationConfig
-from soar_pipeline.generation.engines import completer_of, generator_of
+from soar_pipeline.generation.engines import generator_of, rollout_generator_of
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.models.policy import load_policy
 
@@ -15,14 +15,14 @@ def test_transformers_is_the_default_and_leaves_rollouts_to_trl(base_model):
     generator = generator_of(policy, GenerationConfig(batch_size=7))
     assert isinstance(generator, TransformersGenerator)
     assert (generator.policy, generator.batch_size) == (policy, 7)
-    assert completer_of(policy, GenerationConfig()) is None
+    assert rollout_generator_of(policy, GenerationConfig()) is None
 
 
 def test_a_missing_vllm_is_one_line_that_says_what_to_install(base_model, monkeypatch):
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.delitem(sys.modules, "soar_pipeline.generation.vllm_engine", raising=False)
     policy = load_policy(base_model, "float32")
-    for make in (generator_of, completer_of):
+    for make in (generator_of, rollout_generator_of):
         with pytest.raises(ConfigError, match=r"generation\.engine: vLLM is not installed; docs/vllm\.md says how"):
             make(policy, EngineConfig(engine="vllm"))
 

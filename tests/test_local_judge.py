@@ -94,13 +94,13 @@ def test_kept_replies_are_not_generated_again(tmp_path, policy, monkeypatch):
     rows = run.run()
     assert run.replies_kept() == 5
     generated = []
-    generate = transformers_engine.TransformersGenerator._generate
+    complete = transformers_engine.TransformersGenerator.complete
 
-    def counted(self, encoded: list[list[int]], **settings: object):
-        generated.extend(self.policy.tokenizer.decode(ids) for ids in encoded)
-        return generate(self, encoded, **settings)
+    def counted(self, prompt_ids: list[list[int]], **settings: float):
+        generated.extend(self.policy.tokenizer.decode(ids) for ids in prompt_ids)
+        return complete(self, prompt_ids, **settings)
 
-    monkeypatch.setattr(transformers_engine.TransformersGenerator, "_generate", counted)
+    monkeypatch.setattr(transformers_engine.TransformersGenerator, "complete", counted)
     assert run.run() == rows
     assert generated == []
     next(run.cache.glob("*-2.json")).unlink()

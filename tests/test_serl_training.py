@@ -70,7 +70,7 @@ def test_what_has_ended_leaves_its_batch_and_nothing_else_changes(base_model, pe
         generator = TransformersGenerator(policy, 64, segment_tokens)
         encoded = [ids for ids in generator._encoded(prompts) for _ in range(4)]
         # The most likely token every time: sampling with another number of rows draws other numbers.
-        drawn = generator._generate(encoded, presence_penalty=penalty, max_new_tokens=60, do_sample=False)
+        drawn = generator.complete(encoded, presence_penalty=penalty, max_new_tokens=60, temperature=0.0, seed=0)
         return drawn, sum(rows)
 
     expected, waiting = decoded(None)

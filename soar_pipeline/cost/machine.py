@@ -57,9 +57,7 @@ class Machine:
         measured = self.measured_of(model)
         if measured is not None:
             return MeasuredSpeed(measured)
-        asked = self.config.resources_of(rule)
-        processes = asked.processes if rule == "train_fresh_student" else asked.workers
-        cores = max(1, self.threads(rule) // processes) if self.kind == "cpu" else 1
+        cores = max(1, self.threads(rule) // self.config.processes_of(rule)) if self.kind == "cpu" else 1
         return DerivedSpeed(self.device, self.sizes[model], self.config.models[model].dtype, self.engine, cores)
 
     def units(self, model: str, rule: str) -> Units:

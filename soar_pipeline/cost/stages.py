@@ -101,7 +101,7 @@ class Stages:
         rows = parquet_bytes(completions * segments, evaluation.generated * segments)
         start = Work(seconds=units.speed.job_start, students=1, kept=units.weights + rows)
         shared = step.times(fresh.steps) + evaluation.times(segments)
-        processes = self.config.resources_of("train_fresh_student").processes
+        processes = self.config.processes_of("train_fresh_student")
         return start + shared.taking(shared.seconds / processes) + save.times(segments) + units.files(1)
 
     def _prepare_base_model(self, job: Job) -> Work:

@@ -1,21 +1,9 @@
 """The engine that a configuration names, for a policy."""
 
-from typing import Protocol
-
 from soar_pipeline.config import ConfigError, EngineConfig
-from soar_pipeline.generation.generator import Completion, Generator
+from soar_pipeline.generation.generator import Generator
 from soar_pipeline.generation.transformers_engine import TransformersGenerator
 from soar_pipeline.models.policy import Policy
-
-
-class Completer(Protocol):
-    """What draws the rollouts of a trainer."""
-
-    def complete(
-        self, prompt_ids: list[list[int]], *, max_new_tokens: int, temperature: float, seed: int
-    ) -> list[Completion]:
-        """One completion of each encoded prompt; the same seed gives the same completions."""
-        ...
 
 
 def generator_of(policy: Policy, config: EngineConfig) -> Generator:
@@ -25,14 +13,14 @@ def generator_of(policy: Policy, config: EngineConfig) -> Generator:
     return _vllm(policy, config)
 
 
-def completer_of(policy: Policy, config: EngineConfig) -> Completer | None:
+def rollout_generator_of(policy: Policy, config: EngineConfig) -> Generator | None:
     """What draws rollouts with the policy's current weights; None where TRL itself does, with transformers."""
     trl_draws = config.engine == "transformers" and config.segment_tokens is None
     return None if trl_draws else generator_of(policy, config)
 
 
-def _vllm(policy: Policy, config: EngineConfig):
-    # An extra, which takes many seconds to import.
+def _vllm(policy: Policy, config: EngineConfig) -> Generator:
+    # Not installed everywhere, and many seconds to import.
     try:
         from soar_pipeline.generation.vllm_engine import VllmGenerator
     except ModuleNotFoundError as error:

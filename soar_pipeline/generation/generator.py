@@ -1,7 +1,7 @@
 """Drawing completions from a policy: one interface, whatever the engine."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 from soar_pipeline.models.policy import Policy
 
@@ -32,30 +32,38 @@ class Turn:
 Rollout = tuple[Turn, ...]
 
 
-class Generator(Protocol):
+class Generator(ABC):
     """A policy that completes prompts. batch_size: sequences decoded together."""
 
     policy: Policy
     batch_size: int
 
-    def sample(
+    def sample(self, prompts: list[str], *, samples: int, **settings: float) -> list[list[Completion]]:
+        """`samples` completions of each prompt, as one list per prompt; `settings` are those of `complete`."""
+        flat = self.complete([ids for ids in self._encoded(prompts) for _ in range(samples)], **settings)
+        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
+
+    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
+        """The most likely completion of each prompt, token by token."""
+        return self.complete(self._encoded(prompts), max_new_tokens=max_new_tokens, temperature=0.0, seed=0)
+
+    @abstractmethod
+    def complete(
         self,
-        prompts: list[str],
+        prompt_ids: list[list[int]],
         *,
-        samples: int,
         max_new_tokens: int,
         temperature: float,
         seed: int,
         top_p: float = 1.0,
         presence_penalty: float = 0.0,
-    ) -> list[list[Completion]]:
-        """`samples` completions of each prompt, as one list per prompt; the same seed gives the same completions.
+    ) -> list[Completion]:
+        """One completion of each encoded prompt; the same seed gives the same completions.
 
-        top_p: sample from the smallest set of tokens that has this probability. presence_penalty: subtracted from the
-        logit, before the temperature, of every token that the completion already holds (the prompt does not count).
+        temperature: 0 takes the most likely token every time. top_p: sample from the smallest set of tokens that has
+        this probability. presence_penalty: subtracted from the logit, before the temperature, of every token that the
+        completion already holds (the prompt does not count).
         """
-        ...
 
-    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
-        """The most likely completion of each prompt, token by token."""
-        ...
+    def _encoded(self, prompts: list[str]) -> list[list[int]]:
+        return self.policy.tokenizer(prompts)["input_ids"]

@@ -3,12 +3,12 @@
 import torch
 from transformers import GenerationConfig, LogitsProcessor
 
-from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.generator import Completion, Generator
 from soar_pipeline.models.policy import Policy, divergence_told
 
 
-class TransformersGenerator:
-    """Completes prompts with the policy's current weights; a :class:`~.generator.Generator`.
+class TransformersGenerator(Generator):
+    """Completes prompts with the policy's current weights.
 
     The caller's random state is left alone, so that evaluating a policy does not change its training.
     """
@@ -16,30 +16,6 @@ class TransformersGenerator:
     def __init__(self, policy: Policy, batch_size: int, segment_tokens: int | None = None):
         """segment_tokens: after so many, what has ended leaves its batch; none: a batch waits for its longest."""
         self.policy, self.batch_size, self.segment_tokens = policy, batch_size, segment_tokens
-
-    def sample(
-        self,
-        prompts: list[str],
-        *,
-        samples: int,
-        max_new_tokens: int,
-        temperature: float,
-        seed: int,
-        top_p: float = 1.0,
-        presence_penalty: float = 0.0,
-    ) -> list[list[Completion]]:
-        flat = self.complete(
-            [ids for ids in self._encoded(prompts) for _ in range(samples)],
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            top_p=top_p,
-            presence_penalty=presence_penalty,
-        )
-        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
-
-    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
-        return self._generate(self._encoded(prompts), max_new_tokens=max_new_tokens, do_sample=False)
 
     def complete(
         self,
@@ -51,28 +27,20 @@ class TransformersGenerator:
         top_p: float = 1.0,
         presence_penalty: float = 0.0,
     ) -> list[Completion]:
-        """One sampled completion of each encoded prompt."""
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": top_p}
         devices = [self.policy.model.device] if self.policy.model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             return self._generate(
                 prompt_ids,
-                presence_penalty=presence_penalty,
+                presence_penalty,
                 max_new_tokens=max_new_tokens,
-                do_sample=True,
-                temperature=temperature,
-                top_k=0,
-                top_p=top_p,
+                **(sampling if temperature else {"do_sample": False}),
             )
-
-    def _encoded(self, prompts: list[str]) -> list[list[int]]:
-        return self.policy.tokenizer(prompts)["input_ids"]
 
     @torch.no_grad()
     @divergence_told()
-    def _generate(
-        self, encoded: list[list[int]], presence_penalty: float = 0.0, **settings: object
-    ) -> list[Completion]:
+    def _generate(self, encoded: list[list[int]], presence_penalty: float, **settings: object) -> list[Completion]:
         model = self.policy.model
         generation = GenerationConfig(
             pad_token_id=self.policy.tokenizer.pad_token_id, eos_token_id=self.policy.eos_token_ids, **settings
@@ -107,27 +75,27 @@ class TransformersGenerator:
         processors = [PresencePenalty(presence_penalty, width)] if presence_penalty else []
         drawn: list[list[int]] = [[] for _ in encoded]
         rows, left = list(range(len(encoded))), generation.max_new_tokens
-        while rows and left:
-            segment = min(left, self.segment_tokens or left)
+        while True:
             output = model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
                 generation_config=generation,
-                max_new_tokens=segment,
+                max_new_tokens=min(left, self.segment_tokens or left),
                 logits_processor=processors,
                 return_dict_in_generate=True,
             )
             new = output.sequences[:, ids.shape[1] :]
-            unfinished = ~torch.isin(new, ends).any(dim=1)
             for row, token_ids in zip(rows, output.sequences[:, width:].tolist(), strict=True):
                 drawn[row] = token_ids
-            kept = unfinished.nonzero().squeeze(1)
-            rows, left = [rows[i] for i in kept.tolist()], left - new.shape[1]
-            ids, cache = output.sequences[kept], output.past_key_values
-            mask = torch.cat([mask[kept], mask.new_ones(len(kept), new.shape[1])], dim=1)
-            cache.batch_select_indices(kept)
-        return drawn
+            left -= new.shape[1]
+            unfinished = (~torch.isin(new, ends).any(dim=1)).nonzero().squeeze(1)
+            if not left or not len(unfinished):
+                return drawn
+            rows = [rows[i] for i in unfinished.tolist()]
+            ids, cache = output.sequences[unfinished], output.past_key_values
+            mask = torch.cat([mask[unfinished], mask.new_ones(len(unfinished), new.shape[1])], dim=1)
+            cache.batch_select_indices(unfinished)
 
     def _completion(self, token_ids: list[int]) -> Completion:
         ends = [i for i, token in enumerate(token_ids) if token in self.policy.eos_token_ids]

@@ -14,7 +14,7 @@ from vllm.inputs import TokensPrompt
 
 from soar_pipeline.artifacts import ArtifactError
 from soar_pipeline.config import ConfigError, EngineConfig
-from soar_pipeline.generation.generator import Completion
+from soar_pipeline.generation.generator import Completion, Generator
 from soar_pipeline.models.policy import DivergedError, Policy
 from soar_pipeline.seeds import derive
 
@@ -30,8 +30,8 @@ class SyncError(ArtifactError):
     """vLLM does not compute what the trainer's model computes."""
 
 
-class VllmGenerator:
-    """Completes prompts with the policy's current weights; a :class:`~.generator.Generator`.
+class VllmGenerator(Generator):
+    """Completes prompts with the policy's current weights, each with a seed of its own, derived from the call's.
 
     The weights are pushed, and the push is checked, before each draw: nothing has to know when they changed.
     The caller's random state is left alone.
@@ -40,30 +40,6 @@ class VllmGenerator:
     def __init__(self, policy: Policy, config: EngineConfig):
         self.policy, self.batch_size = policy, config.batch_size
         self.engine = _engine_of_process(policy, config)
-
-    def sample(
-        self,
-        prompts: list[str],
-        *,
-        samples: int,
-        max_new_tokens: int,
-        temperature: float,
-        seed: int,
-        top_p: float = 1.0,
-        presence_penalty: float = 0.0,
-    ) -> list[list[Completion]]:
-        flat = self.complete(
-            [ids for ids in self._encoded(prompts) for _ in range(samples)],
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            top_p=top_p,
-            presence_penalty=presence_penalty,
-        )
-        return [flat[i : i + samples] for i in range(0, len(flat), samples)]
-
-    def greedy(self, prompts: list[str], *, max_new_tokens: int) -> list[Completion]:
-        return self.complete(self._encoded(prompts), max_new_tokens=max_new_tokens, temperature=0.0, seed=0)
 
     def complete(
         self,
@@ -75,7 +51,6 @@ class VllmGenerator:
         top_p: float = 1.0,
         presence_penalty: float = 0.0,
     ) -> list[Completion]:
-        """One completion of each encoded prompt, sampled with a seed of its own; at temperature 0 the most likely."""
         settings = [
             SamplingParams(
                 max_tokens=max_new_tokens,
@@ -91,9 +66,6 @@ class VllmGenerator:
             for i in range(len(prompt_ids))
         ]
         return [self._completion(token_ids) for token_ids in self.engine.generate(self.policy, prompt_ids, settings)]
-
-    def _encoded(self, prompts: list[str]) -> list[list[int]]:
-        return self.policy.tokenizer(prompts)["input_ids"]
 
     def _completion(self, token_ids: list[int]) -> Completion:
         text = self.policy.tokenizer.decode(token_ids, skip_special_tokens=True)

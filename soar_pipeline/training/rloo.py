@@ -14,7 +14,7 @@ from trl import RLOOConfig as TRLSettings
 from trl import RLOOTrainer
 
 from soar_pipeline.config import RLOOConfig
-from soar_pipeline.generation.engines import Completer
+from soar_pipeline.generation.generator import Generator
 from soar_pipeline.models.policy import (
     DivergedError,
     Policy,
@@ -114,7 +114,7 @@ class ResettableTrainer(RLOOTrainer):
         settings: TRLSettings,
         data: Dataset,
         adapters: "PeftConfig | None" = None,
-        generator: Completer | None = None,
+        generator: Generator | None = None,
         length_parts: int = 1,
     ):
         """generator: what draws the rollouts; none: TRL itself, by the library's `generate`.

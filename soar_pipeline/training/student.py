@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, TrainerCallback
 
 from soar_pipeline.config import ConfigError, GenerationConfig, StudentConfig
-from soar_pipeline.generation.engines import completer_of
+from soar_pipeline.generation.engines import rollout_generator_of
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.reward import student_reward
 from soar_pipeline.models.policy import Policy, PromptFormat, Weights
@@ -76,7 +76,7 @@ class StudentTrainer:
             settings,
             placeholder,
             adapters=lora and _adapters(lora),
-            generator=completer_of(policy, generation),
+            generator=rollout_generator_of(policy, generation),
             length_parts=config.length_parts,
         )
 

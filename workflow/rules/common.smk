@@ -43,7 +43,7 @@ def resources_of(rule):
         "mem_mb": asked.mem_mb,
         "runtime": asked.runtime,
         "nodes": max(1, asked.ray_nodes),
-        "workers": asked.processes if rule == "train_fresh_student" else asked.workers,
+        "workers": CONFIG.processes_of(rule),
         "ray_nodes": asked.ray_nodes,
         "sharding": asked.sharding,
         "gpus_per_node": asked.gpu,
@@ -83,7 +83,7 @@ def python_of(rule):
     A port of its own for each job (`--standalone`): several may run on one node. `--` ends torchrun's own options, or it
     would take the stage's `--log` for one of them.
     """
-    if CONFIG.resources_of(rule).processes <= 1:
+    if CONFIG.processes_of(rule) <= 1:
         return "python -m"
     return "python -m torch.distributed.run --standalone --nproc-per-node={resources.workers} -m --"
 
