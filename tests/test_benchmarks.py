@@ -1,5 +1,6 @@
 """The benchmarks run, in a small shape; what they measure is no test's business."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+from soar_pipeline.artifacts import PASSK, PROMOTIONS, STUDENTS, Provenance, table, write_parquet
 
-def printed(project: Path, *command: str) -> list[list[str]]:
+
+def printed(project: Path, *command: str | Path) -> list[list[str]]:
     """The words of each line that a benchmark prints."""
     done = subprocess.run(
-        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=900, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return [line.split() for line in done.stdout.splitlines()]
 
 
@@ -88,20 +91,60 @@ def pairs(request: pytest.FixtureRequest) -> list[str | Path]:
 
 
 def test_the_pool_of_grading_workers_agrees_with_math_verify_alone(project: Path, pairs: list[str | Path]):
-    command = [sys.executable, "benchmarks/grading.py", *pairs, "--pairs", "200", "--workers", "2", "--rounds", "1"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    seconds = {line.split()[0]: float(line.split()[1]) for line in lines[1:4]}
-    assert list(seconds) == ["serial", "pool", "grader"]
+    size = ["--pairs", "200", "--workers", "2", "--rounds", "1"]
+    lines = printed(project, "benchmarks/grading.py", *pairs, *size)
+    assert [way for way, *_ in lines[1:4]] == ["serial", "pool", "grader"]
     # A hundred own solutions, and perhaps another problem's with the same answer, written otherwise.
-    assert {line.split()[-2] for line in lines[1:4]} <= {"100", "101", "102"}
-    assert lines[-1] == "pairs with differing verdicts: 0"
+    assert {words[-2] for words in lines[1:4]} <= {"100", "101", "102"}
+    assert " ".join(lines[-1]) == "pairs with differing verdicts: 0"
 
 
 def test_large_files_go_through_the_stages_in_little_memory(project: Path):
-    command = [sys.executable, "benchmarks/large_files.py", "--rows", "40000", "--limit-mb", "600"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = {line.split()[0]: int(line.split()[1]) for line in done.stdout.splitlines()[2:]}
+    lines = printed(project, "benchmarks/large_files.py", "--rows", "40000", "--limit-mb", "600")
+    rows = {stage: int(count) for stage, count, *_ in lines[2:]}
     assert rows == {"filter_hard": 39936, "split_hard": 156, "select_evaluation": 39936, "estimate_passk": 39936}
+
+
+# By outer step and dataset: the rewards of its two students.
+REWARDS = {1: [[0.0, 0.2], [0.1, 0.5]], 2: [[0.5, 0.0], [0.2, 0.4]]}
+
+
+def test_schemes_of_the_reward_are_compared_and_replayed(project: Path, tmp_path: Path):
+    soar = tmp_path / "shuffles" / "soar" / "twice" / "t1"
+    students = [
+        {
+            "outer_step": number,
+            "dataset_index": k,
+            "repeat": j,
+            "baseline_accuracy": 0.0,
+            "trained_accuracy": reward,
+            "reward": reward,
+            "seconds": 1.0,
+            "tokens": 250_000,
+        }
+        for number, datasets in REWARDS.items()
+        for k, repeats in enumerate(datasets)
+        for j, reward in enumerate(repeats)
+    ]
+    promotion = {"outer_step": 1, "dataset_index": 1, "repeat": 0, "dataset_reward": 0.3, "student_reward": 0.1}
+    promotion |= {"stage": 1, "train_accuracy": 0.75}
+    passk = [
+        {"dataset": "shuffles", "arm": arm, "teacher_seed": 1, "student_seed": 1, "k": k, "value": value}
+        for arm, value in (("pq", 0.5), ("other", 0.9))
+        for k in (1, 8, 32)
+    ]
+    arm = {"questions": {"source": "promotions", "objective": "twice"}, "transfer_from": None, "student": {}}
+    arms = {"pq": {**arm, "fresh_student": {}}, "other": {**arm, "fresh_student": {"steps": 20}}}
+    (tmp_path / "provenance.json").write_text(json.dumps({"config": {"arms": arms}}))
+    for path, rows, schema in (
+        (soar / "students.parquet", students, STUDENTS),
+        (soar / "promotions.parquet", [promotion], PROMOTIONS),
+        (tmp_path / "passk.parquet", passk, PASSK),
+    ):
+        write_parquet(path, table(rows, schema), Provenance("made", {}))
+    lines = [" ".join(words) for words in printed(project, "benchmarks/reward_cost.py", tmp_path)]
+    assert "| twice | 1 | 2.00 | 1 | 1 | 0.750 | 1 | 0.500 | 0.500 | 0.500 |" in lines
+    # The first students of the second step name the wrong dataset.
+    assert "| twice | 1 of 2 repeats | 0.50 | 0.50 | 0.08 |" in lines
+    assert "| twice | racing | 0.75 | 0.50 | 0.92 |" in lines
+    assert "| twice | before | 0.224 | 0.000 |" in lines
