@@ -42,9 +42,6 @@ class TransformersGenerator(Generator):
     @divergence_told()
     def _generate(self, encoded: list[list[int]], presence_penalty: float, **settings: object) -> list[Completion]:
         model = self.policy.model
-        generation = GenerationConfig(
-            pad_token_id=self.policy.tokenizer.pad_token_id, eos_token_id=self.policy.eos_token_ids, **settings
-        )
         # Neighbours of similar length: little of a batch is padding.
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         completions: list[Completion | None] = [None] * len(encoded)
@@ -52,14 +49,14 @@ class TransformersGenerator(Generator):
         model.eval()
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            drawn = self._generate_batch([encoded[i] for i in rows], generation, presence_penalty)
+            drawn = self._generate_batch([encoded[i] for i in rows], presence_penalty, **settings)
             for i, token_ids in zip(rows, drawn, strict=True):
                 completions[i] = self._completion(token_ids)
         model.train(was_training)
         return completions
 
     def _generate_batch(
-        self, encoded: list[list[int]], generation: GenerationConfig, presence_penalty: float
+        self, encoded: list[list[int]], presence_penalty: float, *, max_new_tokens: int, **sampling: object
     ) -> list[list[int]]:
         """The token ids that follow each row, to the end token or the limit.
 
@@ -74,16 +71,21 @@ class TransformersGenerator(Generator):
         # transformers applies these before temperature and top-p, as vLLM does.
         processors = [PresencePenalty(presence_penalty, width)] if presence_penalty else []
         drawn: list[list[int]] = [[] for _ in encoded]
-        rows, left = list(range(len(encoded))), generation.max_new_tokens
+        rows, left = list(range(len(encoded))), max_new_tokens
         while True:
+            segment = GenerationConfig(
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=self.policy.eos_token_ids,
+                max_new_tokens=min(left, self.segment_tokens or left),
+                return_dict_in_generate=True,
+                **sampling,
+            )
             output = model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
-                generation_config=generation,
-                max_new_tokens=min(left, self.segment_tokens or left),
+                generation_config=segment,
                 logits_processor=processors,
-                return_dict_in_generate=True,
             )
             new = output.sequences[:, ids.shape[1] :]
             for row, token_ids in zip(rows, output.sequences[:, width:].tolist(), strict=True):
