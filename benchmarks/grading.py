@@ -38,7 +38,7 @@ from soar_pipeline.config import GradingConfig
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.grading.fast_path import is_plain_integer, settled
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.grading.worker import verifies
+from soar_pipeline.grading.worker import parsed, verifies
 from soar_pipeline.grading.workers import Workers
 
 Pair = tuple[str, str]
@@ -120,7 +120,12 @@ def _warm_up() -> None:
 
 def _serial(pairs: list[Pair], cpu_time: bool) -> Graded:
     clock = Clock(cpu_time)
-    return [verifies(gold, answer) for gold, answer in answered(pairs)], clock.seconds()
+    verdicts = []
+    for gold, answer in answered(pairs):
+        verdicts.append(verifies(gold, answer))
+        # Math-Verify alone remembers nothing.
+        parsed.cache_clear()
+    return verdicts, clock.seconds()
 
 
 def pool(pairs: list[Pair], config: GradingConfig, cpu_time: bool) -> Graded:

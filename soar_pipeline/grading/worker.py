@@ -15,9 +15,13 @@ import re
 import resource
 import signal
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 from math_verify import parse, verify
+
+# Texts of which a worker remembers what it read: one gold answer is compared with many.
+PARSED = 1024
 
 
 def verifies(gold: str, answer: str) -> bool:
@@ -26,19 +30,21 @@ def verifies(gold: str, answer: str) -> bool:
     Both stand in a box: Math-Verify misreads 21 % of MATH's answers without. Gold comes first, as the comparison is
     not symmetric. A gold in which it reads no expression is met by its own text alone, white space apart.
     """
-    read = _parsed(gold, "first_match")
+    read = parsed(gold, "first_match")
     if all(isinstance(part, str) for part in read):
         # Its own comparison would not do: of such a text it keeps what it could read, of `a + b + c` only `a +`.
         return bool(read) and "".join(gold.split()) == "".join(answer.split())
-    return verify(read, _parsed(answer, "first_match"), timeout_seconds=None)
+    return verify(read, parsed(answer, "first_match"), timeout_seconds=None)
 
 
 def parses(answer: str) -> bool:
     """Whether Math-Verify reads `answer` as an expression, not merely as a string."""
-    return bool(_parsed(answer, "no_fallback"))
+    return bool(parsed(answer, "no_fallback"))
 
 
-def _parsed(answer: str, fallback_mode: str) -> list:
+@lru_cache(maxsize=PARSED)
+def parsed(answer: str, fallback_mode: str) -> list:
+    """What Math-Verify reads in a box; `verify` leaves it as it is. Most of a comparison is reading."""
     return parse(rf"\boxed{{{answer}}}", fallback_mode=fallback_mode, parsing_timeout=None)
 
 
