@@ -172,8 +172,8 @@ class EngineConfig(Section):
 
     engine: Literal["transformers", "vllm"] = Field(
         "transformers",
-        description="transformers: generate of the library, in batches that wait for their longest; vllm: one vLLM in "
-        "each process, which trades weights with the training (docs/vllm.md); the two draw other samples",
+        description="transformers: generate of the library, in batches; vllm: one vLLM in each process, which gets its "
+        "weights from the training (docs/vllm.md); the two draw other samples",
     )
     batch_size: int = Field(256, ge=1, description="sequences decoded together; changes speed and memory")
     segment_tokens: int | None = Field(

@@ -2,7 +2,8 @@
 
 Left out, because two undisturbed runs differ there too: columns and files that measure time (`seconds` of Parquet,
 `seconds` of tables/runs.csv, benchmarks/), what is made from these times (report.html, which shows them), TensorBoard's
-events (state/*/tracking, with a clock in each) and the lock files of finished trainings.
+events (state/*/tracking, with a clock in each) and the lock files of finished trainings. And what is not the run's:
+Snakemake's own mark in a folder, which that of a stage does not get that outlived its Snakemake.
 """
 
 import csv
@@ -13,13 +14,15 @@ from pathlib import Path
 
 from soar_pipeline.artifacts import digest, read_provenance
 
+LEFT_OUT = ("lock", ".snakemake_timestamp")
+
 
 def contents(results: Path) -> dict[str, str]:
     """What each file of a run folder says, as a digest."""
     found = {}
     for path in sorted(path for path in results.rglob("*") if path.is_file()):
         name = path.relative_to(results)
-        if name.parts[0] != "benchmarks" and "tracking" not in name.parts and name.name != "lock":
+        if name.parts[0] != "benchmarks" and "tracking" not in name.parts and name.name not in LEFT_OUT:
             found[str(name)] = _content(path, name)
     return found
 
