@@ -2,6 +2,7 @@
 
     python tests/faults/campaign.py --kills 100 --folder /tmp/campaign          # or: make faults KILLS=100
     python tests/faults/campaign.py --kills 5 --config my.yaml --cores 1
+    python tests/faults/campaign.py --kills 30 --stages train_soar train_fresh_student train_serl --folder /tmp/resumed
 
 One undisturbed run comes first; it also shows which processes live in which stage, and how long. Then come disturbed
 runs, each in a folder of its own and killed about twenty times: Snakemake, a stage, a process or Ray actor that trains
@@ -84,7 +85,7 @@ def targets(run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: i
         alike = {"snakemake": "stage", "Ray actor": "pool worker"}.get(kind, kind)
         life = {role.stage: seconds for role, seconds in lives.items() if role.kind == alike}
         if kind == "snakemake":
-            life[START] = lives[Role("snakemake", START)]
+            life |= {START: seconds for role, seconds in lives.items() if role == Role("snakemake", START)}
         stages = sorted(life, key=lambda stage: (hits[kind, stage], rng.random()))
         chosen = (stages * count)[:count]
         drawn += [Target(kind, stage, rng.uniform(0, life[stage])) for stage in chosen]
@@ -221,12 +222,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/soar-faults"), help="for all runs; kept afterwards")
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("campaign.yaml"))
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--stages", nargs="+", help="kill in these alone, the long ones, say (default: in all)")
     options = parser.parse_args()
     folder = options.folder.resolve()
     # As from a shell, with this project's package.
     os.environ["PYTHONPATH"] = str(ROOT)
     expected, lives, seconds = undisturbed(folder, options.config, options.cores)
     print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
+    if options.stages:
+        lives = {role: life for role, life in lives.items() if role.stage in options.stages}
     runs = recorded(folder / "runs.jsonl")
     while (left := options.kills - sum(len(run.kills) for run in runs)) > 0:
         hits = Counter((kill.kind, kill.stage) for run in runs for kill in run.kills)

@@ -74,3 +74,10 @@ def test_the_summary_counts_kills_by_stage_and_runs_by_executor():
     assert "| train |  | 1 |  | 1 |  |" in lines
     assert "| all | 1 | 1 | 0 | 1 | 0 |" in lines
     assert lines[-2:] == ["| pool of processes | 1 | 2 | 3 | 0 | 1 | 0 |", "| Ray | 1 | 1 | 1 | 0 | 0 | 1 |"]
+
+
+def test_kills_may_be_kept_to_some_stages():
+    lives = {role: life for role, life in LIVES.items() if role.stage == "train"}
+    drawn = targets(DisturbedRun(0, on_ray=False), lives, Counter(), limit=100)
+    assert {target.stage for target in drawn} == {"train"}
+    assert {target.kind for target in drawn} == {"snakemake", "stage", "grading worker", "pool worker"}
