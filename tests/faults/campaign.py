@@ -82,10 +82,8 @@ def targets(run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: i
         if kind == ("pool worker" if run.on_ray else "Ray actor"):
             continue
         # Ray's actors live where the undisturbed run has a pool; Snakemake is killed during each stage, and before.
-        alike = {"snakemake": "stage", "Ray actor": "pool worker"}.get(kind, kind)
-        life = {role.stage: seconds for role, seconds in lives.items() if role.kind == alike}
-        if kind == "snakemake":
-            life |= {START: seconds for role, seconds in lives.items() if role == Role("snakemake", START)}
+        alike = {"snakemake": ("snakemake", "stage"), "Ray actor": ("pool worker",)}.get(kind, (kind,))
+        life = {role.stage: seconds for role, seconds in lives.items() if role.kind in alike}
         stages = sorted(life, key=lambda stage: (hits[kind, stage], rng.random()))
         chosen = (stages * count)[:count]
         drawn += [Target(kind, stage, rng.uniform(0, life[stage])) for stage in chosen]
