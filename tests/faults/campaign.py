@@ -2,14 +2,17 @@
 
     python tests/faults/campaign.py --kills 100 --folder /tmp/campaign          # or: make faults KILLS=100
     python tests/faults/campaign.py --kills 5 --config my.yaml --cores 1
-    python tests/faults/campaign.py --kills 30 --stages train_soar train_fresh_student train_serl --folder /tmp/resumed
+    python tests/faults/campaign.py --kills 30 --trainings --folder /tmp/trainings
 
 One undisturbed run comes first; it also shows which processes live in which stage, and how long. Then come disturbed
 runs, each in a folder of its own and killed about twenty times: Snakemake, a stage, a process or Ray actor that trains
 students (every other run has Ray), a grading worker. Kinds have their turns, within a kind the stages that were hit
-least; the moment is random in the life of such a process. Where a kill ends the command, the same command is given
-again, at once and until it succeeds; where a stage survived its Snakemake, it may refuse the directory (it names the
-writer), and is given again when that has ended. Nothing else is done: no unlock, no cleaning up.
+least; the moment is random in the life of such a process. `--trainings` keeps to the stages that train, and to moments
+after a checkpoint: so small a training has none for most of its life.
+
+Where a kill ends the command, the same command is given again, at once and until it succeeds; where a stage survived
+its Snakemake, it may refuse the directory (it names the writer), and is given again when that has ended. Nothing else
+is done: no unlock, no cleaning up.
 
 Then every file of the run folder is compared with the undisturbed run (run_contents.py): none missing, none more, equal
 contents. A command that fails although nothing of it was killed, or that hangs, is an error too.
@@ -35,7 +38,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-from pipeline_processes import KINDS, ROOT, START, Lives, Pipeline, Role, age
+from pipeline_processes import KINDS, ROOT, START, STATES, Lives, Pipeline, Role, age
 from run_contents import contents, differences
 
 # Kills of each kind in one disturbed run; students are trained by the pool's workers or by Ray's actors. Of these a
@@ -53,11 +56,15 @@ REFUSALS = 6
 
 @dataclass
 class Target:
-    """A process to kill: of a role, once it is `age` seconds old; Snakemake is killed at that age of a stage's."""
+    """A process to kill: of a role, once it is `age` seconds old; Snakemake is killed at that age of a stage's.
+
+    after_checkpoint: not before a training of the stage has one.
+    """
 
     kind: str
     stage: str
     age: float
+    after_checkpoint: bool = False
 
 
 @dataclass
@@ -74,7 +81,9 @@ class DisturbedRun:
     wrong: list[str] = field(default_factory=list)
 
 
-def targets(run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: int) -> list[Target]:
+def targets(
+    run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: int, after_checkpoint: bool = False
+) -> list[Target]:
     """What to kill in a run, at most `limit` processes: of each kind in the stages that were hit least so far."""
     rng = random.Random(run.number)
     drawn = []
@@ -86,7 +95,7 @@ def targets(run: DisturbedRun, lives: dict[Role, float], hits: Counter, limit: i
         life = {role.stage: seconds for role, seconds in lives.items() if role.kind in alike}
         stages = sorted(life, key=lambda stage: (hits[kind, stage], rng.random()))
         chosen = (stages * count)[:count]
-        drawn += [Target(kind, stage, rng.uniform(0, life[stage])) for stage in chosen]
+        drawn += [Target(kind, stage, rng.uniform(0, life[stage]), after_checkpoint) for stage in chosen]
     rng.shuffle(drawn)
     return drawn[:limit]
 
@@ -118,6 +127,8 @@ def kills_until_it_ends(
     while command.poll() is None and time.monotonic() < deadline:
         roles = pipeline.roles()
         for target in list(pending):
+            if target.after_checkpoint and not pipeline.has_checkpoint(target.stage):
+                continue
             process = victim(target, roles)
             if process is not None:
                 with suppress(psutil.NoSuchProcess):
@@ -220,15 +231,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/soar-faults"), help="for all runs; kept afterwards")
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("campaign.yaml"))
     parser.add_argument("--cores", type=int, default=2)
-    parser.add_argument("--stages", nargs="+", help="kill in these alone, the long ones, say (default: in all)")
+    parser.add_argument("--trainings", action="store_true", help="kill in trainings alone, and after a checkpoint")
     options = parser.parse_args()
     folder = options.folder.resolve()
     # As from a shell, with this project's package.
     os.environ["PYTHONPATH"] = str(ROOT)
     expected, lives, seconds = undisturbed(folder, options.config, options.cores)
     print(f"undisturbed: {len(expected)} files in {seconds:.0f} s", flush=True)
-    if options.stages:
-        lives = {role: life for role, life in lives.items() if role.stage in options.stages}
+    if options.trainings:
+        lives = {role: life for role, life in lives.items() if role.stage in STATES}
     runs = recorded(folder / "runs.jsonl")
     while (left := options.kills - sum(len(run.kills) for run in runs)) > 0:
         hits = Counter((kill.kind, kill.stage) for run in runs for kill in run.kills)
@@ -236,11 +247,11 @@ def main() -> None:
         pipeline = Pipeline(folder / f"run-{run.number:03d}", options.config, options.cores, run.on_ray)
         shutil.rmtree(pipeline.folder, ignore_errors=True)
         started = time.monotonic()
-        disturb(run, pipeline, targets(run, lives, hits, left), HANGS * seconds)
+        disturb(run, pipeline, targets(run, lives, hits, left, options.trainings), HANGS * seconds)
         run.seconds = time.monotonic() - started
         wait_until_all_end(run, pipeline)
         said = pipeline.said()
-        run.refused, run.resumed = said.count(REFUSED), said.count(RESUMED)
+        run.refused, run.resumed = said.count(REFUSED), pipeline.output.read_text(errors="replace").count(RESUMED)
         run.wrong += differences(expected, contents(pipeline.results))
         if not run.kills:
             run.wrong.append("nothing was killed")

@@ -15,6 +15,12 @@ ROOT = Path(__file__).parent.parent.parent
 KINDS = ("snakemake", "stage", "pool worker", "Ray actor", "grading worker")
 # Of Snakemake before its first job.
 START = "(start)"
+# Where the stages that train keep their checkpoints until they end, in a run folder.
+STATES = {
+    "train_soar": "*/soar/*/*/state",
+    "train_serl": "*/serl/*/state",
+    "train_fresh_student": "*/students/*/*/state",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,10 @@ class Pipeline:
     def said(self) -> str:
         """What the stages said, in their logs."""
         return "\n".join(path.read_text(errors="replace") for path in (self.folder / "logs").rglob("*.log"))
+
+    def has_checkpoint(self, stage: str) -> bool:
+        """Whether a training of the stage, one that runs or was killed, has written a checkpoint."""
+        return any(self.results.glob(f"{STATES[stage]}/current"))
 
     def processes(self) -> list[psutil.Process]:
         """Those whose working directory this is, orphans of a killed Snakemake among them."""

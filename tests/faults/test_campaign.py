@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 from campaign import IN_ONE_RUN, DisturbedRun, Target, summary, targets
-from pipeline_processes import KINDS, START, Role
+from pipeline_processes import KINDS, ROOT, START, Pipeline, Role
 from run_contents import contents, differences
 
 from soar_pipeline.artifacts import QUESTIONS, STUDENTS, Provenance, table, write_parquet
@@ -76,8 +76,15 @@ def test_the_summary_counts_kills_by_stage_and_runs_by_executor():
     assert lines[-2:] == ["| pool of processes | 1 | 2 | 3 | 0 | 1 | 0 |", "| Ray | 1 | 1 | 1 | 0 | 0 | 1 |"]
 
 
-def test_kills_may_be_kept_to_some_stages():
+def test_kills_may_wait_for_a_checkpoint(tmp_path):
     lives = {role: life for role, life in LIVES.items() if role.stage == "train"}
-    drawn = targets(DisturbedRun(0, on_ray=False), lives, Counter(), limit=100)
+    drawn = targets(DisturbedRun(0, on_ray=False), lives, Counter(), limit=100, after_checkpoint=True)
     assert {target.stage for target in drawn} == {"train"}
-    assert {target.kind for target in drawn} == {"snakemake", "stage", "grading worker", "pool worker"}
+    assert all(target.after_checkpoint for target in drawn)
+    pipeline = Pipeline(tmp_path, ROOT / "config" / "smoke.yaml", cores=1)
+    state = pipeline.results / "shuffles/soar/grounded/t1/state"
+    state.mkdir(parents=True)
+    assert not pipeline.has_checkpoint("train_soar")
+    (state / "current").touch()
+    assert pipeline.has_checkpoint("train_soar")
+    assert not pipeline.has_checkpoint("train_serl")
