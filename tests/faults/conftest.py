@@ -18,7 +18,7 @@ from soar_pipeline.stages.write_schedule import write_schedule
 
 # The same examples in every run of the tests; others in every round of fuzz.py.
 settings.register_profile("quick", max_examples=200, deadline=None, derandomize=True)
-settings.register_profile("fuzz", max_examples=1000, deadline=None)
+settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")), deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -17,21 +17,21 @@ from pathlib import Path
 
 PROPERTIES = Path(__file__).with_name("test_properties.py")
 # Of --hypothesis-show-statistics, once for each property and phase.
-EXAMPLES = re.compile(r"(\d+) passing (?:examples|test cases), (\d+) failing")
+EXAMPLES = re.compile(r"(\d+) passing(?: examples)?, (\d+) failing")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--examples", type=int, default=1000, help="of a property in a round, at most (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     options = parser.parse_args()
     started, seed, total = time.monotonic(), options.seed, 0
-    while time.monotonic() - started < 60 * options.minutes:
+    while total == 0 or time.monotonic() - started < 60 * options.minutes:
         command = [sys.executable, "-m", "pytest", PROPERTIES, "-q", "-p", "no:cacheprovider"]
         command += ["--hypothesis-show-statistics", f"--hypothesis-seed={seed}"]
-        done = subprocess.run(
-            command, env=os.environ | {"HYPOTHESIS_PROFILE": "fuzz"}, capture_output=True, text=True, check=False
-        )
+        environment = os.environ | {"HYPOTHESIS_PROFILE": "fuzz", "FUZZ_EXAMPLES": str(options.examples)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         counts = [int(passing) + int(failing) for passing, failing in EXAMPLES.findall(done.stdout)]
         total += sum(counts)
         minutes = (time.monotonic() - started) / 60
