@@ -1,6 +1,6 @@
 """What schemes of the grounded reward cost, and what comes of them, from the files of a finished run.
 
-    snakemake --cores all --configfile config/config.yaml config/reward_cost.yaml
+    snakemake --cores all --configfile config/reward_cost.yaml
     python benchmarks/reward_cost.py results/reward_cost
 
 - Every scheme (objective): tokens that the students of a SOAR run generate in training, promotions, and pass@k of fresh
