@@ -4,7 +4,8 @@
     python benchmarks/reward_cost.py results/reward_cost
 
 - Every scheme (objective): tokens that the students of a SOAR run generate in training, promotions, and pass@k of fresh
-  students that train on the promotion questions. A SOAR run without a promotion has no such students.
+  students that train on the promotion questions, its mean, lowest and highest. A SOAR run without a promotion has no
+  such students; of one with promotions the best promoted student's accuracy on train is shown.
 - Every scheme with several repeats, in replay: had it stopped early, how many tokens, and would it have found the same
   best dataset? `correlation` is that of the datasets' rewards, less the mean of their outer step, with the full ones:
   the teacher learns from these. Racing lets the better half of the datasets go on after each repeat.
@@ -33,22 +34,19 @@ Step = list[list[dict]]
 class Run:
     """One SOAR run: the students of its outer steps, and its promotions."""
 
-    seed: int
     steps: dict[int, Step]
     promotions: list[dict]
 
     @property
-    def tokens(self) -> int:
-        return sum(trial["tokens"] for step in self.steps.values() for dataset in step for trial in dataset)
+    def trials(self) -> list[dict]:
+        return [trial for step in self.steps.values() for dataset in step for trial in dataset]
 
 
 def read_run(folder: Path) -> Run:
-    students = folder / "students.parquet"
     steps: dict[int, dict[int, list[dict]]] = defaultdict(lambda: defaultdict(list))
-    for trial in sorted(read_rows(students, STUDENTS), key=lambda trial: trial["repeat"]):
+    for trial in sorted(read_rows(folder / "students.parquet", STUDENTS), key=lambda trial: trial["repeat"]):
         steps[trial["outer_step"]][trial["dataset_index"]].append(trial)
     return Run(
-        seed=teacher_run(students).teacher_seed,
         steps={number: [datasets[k] for k in sorted(datasets)] for number, datasets in sorted(steps.items())},
         promotions=read_rows(folder / "promotions.parquet", PROMOTIONS),
     )
@@ -70,7 +68,8 @@ def raced(step: Step) -> Step:
     for repeat in range(len(step[0])):
         for k in going:
             seen[k].append(step[k][repeat])
-        going = sorted(going, key=lambda k: -rewards(seen)[k])[: max(1, len(going) // 2)]
+        so_far = rewards(seen)
+        going = sorted(going, key=lambda k: -so_far[k])[: max(1, len(going) // 2)]
     return seen
 
 
@@ -78,7 +77,7 @@ def chosen(step: Step) -> int:
     """The best of the datasets with the most repeats."""
     most = max(len(dataset) for dataset in step)
     full = [k for k, dataset in enumerate(step) if len(dataset) == most]
-    return full[best_dataset([rewards(step)[k] for k in full])]
+    return full[best_dataset(rewards([step[k] for k in full]))]
 
 
 def centred(steps: list[Step]) -> list[float]:
@@ -120,8 +119,8 @@ def spread(runs: list[Run], promoted: bool) -> tuple[float, float] | None:
     return within**0.5, max(0.0, means - within / len(steps[0][0])) ** 0.5
 
 
-def mean(values: list[float]) -> str:
-    return f"{fmean(values):.3f}" if values else "-"
+def mean_and_range(values: list[float]) -> str:
+    return f"{fmean(values):.3f} ({min(values):.3f}–{max(values):.3f})" if values else "-"
 
 
 def print_table(head: list[str], rows: list[list[object]]) -> None:
@@ -152,20 +151,21 @@ def main() -> None:
         pq = [name for name, arm in arms.items() if asked.items() <= arm.items()]
         values = {k: [row["value"] for row in passk if row["arm"] in pq and row["k"] == k] for k in (1, 8, 32)}
         promoted = [run.promotions for run in runs if run.promotions]
-        accuracy = [max(promotion["train_accuracy"] for promotion in each) for each in promoted]
+        trials = [trial for run in runs for trial in run.trials]
         table.append(
             [
                 scheme,
                 len(runs),
-                f"{fmean(run.tokens for run in runs) / 1e6:.2f}",
+                f"{sum(trial['tokens'] for trial in trials) / len(runs) / 1e6:.2f}",
+                f"{max(trial['reward'] for trial in trials):.3f}",
                 " ".join(str(len(run.promotions)) for run in runs),
                 " ".join(str(each[0]["outer_step"]) for each in promoted),
-                mean(accuracy),
+                " ".join(f"{max(promotion['train_accuracy'] for promotion in each):.3f}" for each in promoted),
                 len(values[1]),
-                *(mean(drawn) for drawn in values.values()),
+                *(mean_and_range(drawn) for drawn in values.values()),
             ]
         )
-    head = "scheme, runs, million tokens per run, promotions, first at step, train accuracy, PQ students"
+    head = "scheme, runs, million tokens per run, best reward, promotions, first at step, train accuracy, PQ students"
     print_table([*head.split(", "), "pass@1", "pass@8", "pass@32"], table)
     replays = [
         [scheme, name, f"{share:.2f}", f"{same:.2f}", f"{like:.2f}"]
