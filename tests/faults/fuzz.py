@@ -17,7 +17,7 @@ from pathlib import Path
 
 PROPERTIES = Path(__file__).with_name("test_properties.py")
 # Of --hypothesis-show-statistics, once for each property and phase.
-EXAMPLES = re.compile(r"(\d+) passing(?: examples)?, (\d+) failing")
+EXAMPLES = re.compile(r"(\d+) passing(?: examples| test cases)?, (\d+) failing")
 
 
 def main() -> None:
