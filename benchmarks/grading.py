@@ -38,7 +38,7 @@ from soar_pipeline.config import GradingConfig
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.grading.fast_path import is_plain_integer, settled
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.grading.worker import parsed, verifies
+from soar_pipeline.grading.worker import remembered, verifies
 from soar_pipeline.grading.workers import Workers
 
 Pair = tuple[str, str]
@@ -124,7 +124,7 @@ def _serial(pairs: list[Pair], cpu_time: bool) -> Graded:
     for gold, answer in answered(pairs):
         verdicts.append(verifies(gold, answer))
         # Math-Verify alone remembers nothing.
-        parsed.cache_clear()
+        remembered.cache_clear()
     return verdicts, clock.seconds()
 
 

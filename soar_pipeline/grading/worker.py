@@ -20,8 +20,9 @@ from pathlib import Path
 
 from math_verify import parse, verify
 
-# Texts of which a worker remembers what it read: one gold answer is compared with many.
-PARSED = 1024
+# Texts of which a worker remembers what it read, and the characters that such a text has at most: one gold answer is
+# compared with many. Of hostile texts this is 80 MB.
+REMEMBERED, SHORT = 4096, 200
 
 
 def verifies(gold: str, answer: str) -> bool:
@@ -30,11 +31,11 @@ def verifies(gold: str, answer: str) -> bool:
     Both stand in a box: Math-Verify misreads 21 % of MATH's answers without. Gold comes first, as the comparison is
     not symmetric. A gold in which it reads no expression is met by its own text alone, white space apart.
     """
-    read = parsed(gold, "first_match")
-    if all(isinstance(part, str) for part in read):
+    expected = parsed(gold, "first_match")
+    if all(isinstance(part, str) for part in expected):
         # Its own comparison would not do: of such a text it keeps what it could read, of `a + b + c` only `a +`.
-        return bool(read) and "".join(gold.split()) == "".join(answer.split())
-    return verify(read, parsed(answer, "first_match"), timeout_seconds=None)
+        return bool(expected) and "".join(gold.split()) == "".join(answer.split())
+    return verify(expected, parsed(answer, "first_match"), timeout_seconds=None)
 
 
 def parses(answer: str) -> bool:
@@ -42,10 +43,16 @@ def parses(answer: str) -> bool:
     return bool(parsed(answer, "no_fallback"))
 
 
-@lru_cache(maxsize=PARSED)
 def parsed(answer: str, fallback_mode: str) -> list:
     """What Math-Verify reads in a box; `verify` leaves it as it is. Most of a comparison is reading."""
+    return (remembered if len(answer) <= SHORT else read)(answer, fallback_mode)
+
+
+def read(answer: str, fallback_mode: str) -> list:
     return parse(rf"\boxed{{{answer}}}", fallback_mode=fallback_mode, parsing_timeout=None)
+
+
+remembered = lru_cache(maxsize=REMEMBERED)(read)
 
 
 class MemoryLimit:
