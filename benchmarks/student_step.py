@@ -56,6 +56,12 @@ class StepParts:
 
     def __init__(self, trainer: ResettableTrainer, clock: Clock):
         self.forward_positions = self.trained_positions = 0
+        # Generation passes through the model, too.
+        self.scoring = False
+        score = trainer._get_per_token_logps_and_entropies
+        trainer._get_per_token_logps_and_entropies = lambda *arguments, **options: self._scored(
+            score, *arguments, **options
+        )
         for name, owner, method in (
             ("generation", trainer, "_generate_single_turn"),
             ("grading", trainer, "_calculate_rewards"),
@@ -75,9 +81,14 @@ class StepParts:
         for model in filter(None, (trainer.model, trainer.ref_model)):
             model.register_forward_pre_hook(self._count, with_kwargs=True)
 
+    def _scored(self, score: Callable, *arguments, **options) -> tuple:
+        self.scoring = True
+        found = score(*arguments, **options)
+        self.scoring = False
+        return found
+
     def _count(self, model, _, options) -> None:
-        # Generation asks for no log-probabilities of labels.
-        if "labels" in options:
+        if self.scoring:
             positions = options["input_ids"].numel()
             self.forward_positions += positions
             self.trained_positions += positions if torch.is_grad_enabled() else 0

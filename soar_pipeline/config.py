@@ -179,8 +179,9 @@ class EngineConfig(Section):
     segment_tokens: int | None = Field(
         None,
         ge=1,
-        description="engine transformers: after so many tokens, completions that have ended leave their batch; none: a "
-        "batch waits for its longest. Another value draws other samples",
+        description="engine transformers: after so many tokens, completions that have ended leave their batch, and a "
+        "prompt goes through the model once for all its completions; none: a batch waits for its longest. Another "
+        "value draws other samples",
     )
     vllm_memory_share: float = Field(
         0.4,
@@ -236,8 +237,9 @@ class RLOOConfig(Section):
     length_parts: int = Field(
         1,
         ge=1,
-        description="a pass over a (micro-)batch goes over so many parts of it, of rows of similar length, each padded "
-        "to its own longest; pays where lengths differ much. Results differ in the last digits",
+        description="from 2 on: a pass over a (micro-)batch takes each prompt once (not where the model is sharded, "
+        "recomputes activations or keeps recurrent states) and its completions in so many parts of similar length. "
+        "Results differ in the last digits. 1: TRL's own passes",
     )
     gradient_checkpointing: bool = Field(False, description="recompute activations in backward: less memory, more time")
 

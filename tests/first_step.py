@@ -35,13 +35,18 @@ SCHEDULE = constant_schedule(
     batch_size=3,
     seed=1,
 )
-# A step in one pass; one whose rollouts are trained on two at a time; one of adapters; and the first two sharded.
+# A step in one pass; one whose rollouts are trained on two at a time; one of adapters; each of them with passes that
+# share prompts; and sharded ones, last, as a process shards from its first sharded model on.
 KINDS = {
     "one-pass": {},
     "micro-batches": {"micro_batch_size": 2},
     "adapters": {"lora": Lora(rank=4, alpha=8)},
+    "parts": {"length_parts": 2},
+    "parts of micro-batches": {"length_parts": 2, "micro_batch_size": 2},
+    "adapters, in parts": {"length_parts": 2, "lora": Lora(rank=4, alpha=8)},
     "sharded": {"sharded": True},
     "sharded micro-batches": {"sharded": True, "micro_batch_size": 2},
+    "sharded, in parts": {"sharded": True, "length_parts": 2},
 }
 
 
@@ -55,6 +60,7 @@ def first_step(
     base_model: Path,
     rollouts: list[list[int]],
     micro_batch_size: int | None = None,
+    length_parts: int = 1,
     lora: Lora | None = None,
     sharded: bool = False,
 ) -> dict[str, dict[str, torch.Tensor]]:
@@ -69,6 +75,7 @@ def first_step(
         # A gradient of nearly nothing must not be blown up to a step whose sign is chance.
         adam_epsilon=1e-2,
         micro_batch_size=micro_batch_size,
+        length_parts=length_parts,
     )
     catcher = GradientCatcher()
     with Grader(GradingConfig()) as grader:

@@ -44,12 +44,14 @@ def in_two_processes(base_model, rollouts, tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_processes_take_the_step_of_one(kind, base_model, rollouts, in_two_processes):
-    alone = first_step(base_model, rollouts, **{**KINDS[kind], "sharded": False})
+    alone = first_step(base_model, rollouts, **{**KINDS[kind], "sharded": False, "length_parts": 1})
     for name, expected in alone.items():
         first, second = (load_file(in_two_processes / f"{kind}-{process}-{name}.safetensors") for process in (0, 1))
         for key in expected:
             assert torch.equal(first[key], second[key]), f"{name}: {key}"
-            torch.testing.assert_close(first[key], expected[key], rtol=1e-3, atol=1e-5, msg=f"{name}: {key}")
+            # A gradient's small entries are rounded by its large ones.
+            atol = 1e-5 * max(1.0, expected[key].abs().max().item())
+            torch.testing.assert_close(first[key], expected[key], rtol=1e-3, atol=atol, msg=f"{name}: {key}")
     assert all(gradient.abs().max() > 1e-4 for gradient in alone["gradients"].values())
 
 

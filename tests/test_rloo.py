@@ -15,7 +15,7 @@ from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy,
 from soar_pipeline.problems import digit_shuffles
 from soar_pipeline.slices import Prompts
 from soar_pipeline.soar.questions import TwoTurnWriter
-from soar_pipeline.training.rloo import learning_rate_factor
+from soar_pipeline.training.rloo import ResettableTrainer, learning_rate_factor
 from soar_pipeline.training.schedules import Question, constant_schedule
 from soar_pipeline.training.student import StudentTrainer
 from soar_pipeline.training.teacher import TeacherTrainer, advantage_scale
@@ -231,10 +231,17 @@ def test_passes_over_parts_of_similar_length_train_the_same_student(base_model, 
     base = copy_weights(policy.model)
     schedule = constant_schedule(QUESTIONS, steps=3, batch_size=2, seed=1)
     positions = []
-    policy.model.register_forward_pre_hook(
-        lambda _, args, options: positions.append(options["input_ids"].numel()) if "labels" in options else None,
-        with_kwargs=True,
-    )
+
+    def counting(*arguments, **options):
+        counted = policy.model.register_forward_pre_hook(
+            lambda _, args, options: positions.append(options["input_ids"].numel()), with_kwargs=True
+        )
+        found = passed(*arguments, **options)
+        counted.remove()
+        return found
+
+    passed = ResettableTrainer._get_per_token_logps_and_entropies
+    monkeypatch.setattr(ResettableTrainer, "_get_per_token_logps_and_entropies", counting)
 
     def trained(**settings: int) -> tuple[dict[str, torch.Tensor], list[tuple[float, float]], int]:
         positions.clear()
@@ -244,7 +251,7 @@ def test_passes_over_parts_of_similar_length_train_the_same_student(base_model, 
 
     expected, seen, padded = trained()
     weights, seen_in_parts, trimmed = trained(length_parts=3)
-    assert trimmed < padded
+    assert trimmed < 0.7 * padded
     assert [reward for reward, _ in seen_in_parts] == [reward for reward, _ in seen]
     torch.testing.assert_close(torch.tensor(seen_in_parts), torch.tensor(seen), rtol=1e-3, atol=1e-5)
     # AdamW makes a whole step of a gradient that is nearly nought, whose sign is rounding.

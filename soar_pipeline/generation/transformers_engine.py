@@ -3,8 +3,10 @@
 import torch
 from transformers import GenerationConfig, LogitsProcessor
 
+from soar_pipeline.config import ConfigError
 from soar_pipeline.generation.generator import Completion, Generator
 from soar_pipeline.models.policy import Policy, divergence_told
+from soar_pipeline.models.shared_prompts import SharedPrompts, rows_can_be_selected
 
 
 class TransformersGenerator(Generator):
@@ -14,7 +16,15 @@ class TransformersGenerator(Generator):
     """
 
     def __init__(self, policy: Policy, batch_size: int, segment_tokens: int | None = None):
-        """segment_tokens: after so many, what has ended leaves its batch; none: a batch waits for its longest."""
+        """segment_tokens: after so many, what has ended leaves its batch, and each prompt goes through the model once
+        for all completions of it; none: the library's `generate` alone, where a batch waits for its longest. Raises
+        ConfigError where the model's cache does not allow it.
+        """
+        if segment_tokens and not rows_can_be_selected(policy.model.config):
+            raise ConfigError(
+                f"generation.segment_tokens: {policy.model.name_or_path} keeps recurrent states, of which no rows can "
+                "be taken out; leave this key out"
+            )
         self.policy, self.batch_size, self.segment_tokens = policy, batch_size, segment_tokens
 
     def complete(
@@ -47,11 +57,12 @@ class TransformersGenerator(Generator):
         completions: list[Completion | None] = [None] * len(encoded)
         was_training = model.training
         model.eval()
+        ends = set(self.policy.eos_token_ids)
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             drawn = self._generate_batch([encoded[i] for i in rows], presence_penalty, **settings)
             for i, token_ids in zip(rows, drawn, strict=True):
-                completions[i] = self._completion(token_ids)
+                completions[i] = self._completion(token_ids, ends)
         model.train(was_training)
         return completions
 
@@ -68,6 +79,10 @@ class TransformersGenerator(Generator):
         batch = tokenizer.pad({"input_ids": encoded}, padding_side="left", return_tensors="pt").to(model.device)
         ids, mask, cache = batch["input_ids"], batch["attention_mask"], None
         width = ids.shape[1]
+        if self.segment_tokens and width > 1:
+            # The last token of a prompt is left to `generate`.
+            prompts = SharedPrompts(model, ids[:, :-1], mask[:, :-1])
+            cache = prompts.cache_of(torch.arange(len(ids), device=ids.device))
         # transformers applies these before temperature and top-p, as vLLM does.
         processors = [PresencePenalty(presence_penalty, width)] if presence_penalty else []
         drawn: list[list[int]] = [[] for _ in encoded]
@@ -99,11 +114,11 @@ class TransformersGenerator(Generator):
             mask = torch.cat([mask[unfinished], mask.new_ones(len(unfinished), new.shape[1])], dim=1)
             cache.batch_select_indices(unfinished)
 
-    def _completion(self, token_ids: list[int]) -> Completion:
-        ends = [i for i, token in enumerate(token_ids) if token in self.policy.eos_token_ids]
-        kept = token_ids[: ends[0] + 1] if ends else token_ids
+    def _completion(self, token_ids: list[int], ends: set[int]) -> Completion:
+        end = next((i for i, token in enumerate(token_ids) if token in ends), None)
+        kept = token_ids if end is None else token_ids[: end + 1]
         text = self.policy.tokenizer.decode(kept, skip_special_tokens=True)
-        return Completion(text=text, tokens=len(kept), truncated=not ends, token_ids=tuple(kept))
+        return Completion(text=text, tokens=len(kept), truncated=end is None, token_ids=tuple(kept))
 
 
 class PresencePenalty(LogitsProcessor):

@@ -1,5 +1,6 @@
 """What both loops share of TRL's RLOO: its settings, and a trainer that can be reset instead of rebuilt."""
 
+import gc
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from datasets import Dataset
-from torch.nn.functional import pad
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import PrinterCallback, set_seed
 from trl import RLOOConfig as TRLSettings
@@ -24,11 +24,16 @@ from soar_pipeline.models.policy import (
     set_weights,
     whole,
 )
+from soar_pipeline.models.shared_prompts import rows_can_be_selected
 from soar_pipeline.seeds import derive
+from soar_pipeline.training.passes import completion_outputs
 from soar_pipeline.training.processes import own_seed, processes
 
 if TYPE_CHECKING:
     from peft import PeftConfig
+
+# Accelerate collects garbage with every training; what these libraries consist of never is.
+gc.freeze()
 
 
 def trl_settings(
@@ -119,10 +124,15 @@ class ResettableTrainer(RLOOTrainer):
     ):
         """generator: what draws the rollouts; none: TRL itself, by the library's `generate`.
 
-        length_parts: parts, by length, in which the policy's and the reference's passes go over their rows.
+        length_parts: parts, by length, in which the policy's and the reference's passes go over their rows; 1: TRL's
+        own passes.
         """
         self.policy, self.warmup_steps = policy, settings.warmup_steps
         self.generator, self.length_parts = generator, length_parts
+        # A sharded model gathers its weights for the backward of what a pass returns; a cache is no part of that.
+        self.shares_prompts = not (settings.fsdp or settings.gradient_checkpointing) and rows_can_be_selected(
+            policy.model.config
+        )
         super().__init__(
             model=policy.model,
             reward_funcs=reward,
@@ -188,26 +198,26 @@ class ResettableTrainer(RLOOTrainer):
         )
         return [list(completion.token_ids) for completion in drawn]
 
-    def _get_per_token_logps_and_entropies(self, model, ids, mask, logits_to_keep, batch_size=None, **options):
-        """TRL's, in parts of rows of similar length, each as wide as its longest: less of a pass is padding."""
-        passed = super()._get_per_token_logps_and_entropies
+    def _get_per_token_logps_and_entropies(
+        self, model, ids, mask, logits_to_keep, batch_size=None, compute_entropy=False, **options
+    ):
+        """TRL's; with `length_parts` each prompt goes through the model once, and less of the rest is padding."""
         # The balance loss of a mixture of experts is one of the whole batch.
         if self.length_parts == 1 or options.get("compute_aux_loss"):
-            return passed(model, ids, mask, logits_to_keep, batch_size, **options)
-        width = ids.shape[1] - logits_to_keep
-        # Prompts are padded on the left, completions on the right.
-        prompts, completions = mask[:, :width].sum(dim=1), mask[:, width:].sum(dim=1)
-        order = completions.argsort(stable=True)
-        parts = []
-        for rows in order.chunk(self.length_parts):
-            kept = max(1, int(completions[rows].max()))
-            columns = slice(width - int(prompts[rows].max()), width + kept)
-            *found, _ = passed(model, ids[rows, columns], mask[rows, columns], kept, batch_size, **options)
-            parts.append([values if values is None else pad(values, (0, logits_to_keep - kept)) for values in found])
-        logps, entropies = (
-            None if values[0] is None else torch.cat(values)[order.argsort()] for values in zip(*parts, strict=True)
-        )
-        return logps, entropies, None
+            return super()._get_per_token_logps_and_entropies(
+                model, ids, mask, logits_to_keep, batch_size, compute_entropy, **options
+            )
+        with self.accelerator.autocast():
+            logps, *entropies = completion_outputs(
+                model,
+                ids,
+                mask,
+                logits_to_keep,
+                ("log_probs", "entropy") if compute_entropy else ("log_probs",),
+                parts=max(self.length_parts, math.ceil(len(ids) / (batch_size or len(ids)))),
+                share_prompts=self.shares_prompts,
+            )
+        return logps, *(entropies or [None]), None
 
     def create_scheduler(self, num_training_steps, optimizer=None):
         """The schedule of the whole training, from this segment's first step on; and AdamW's moments before it.
