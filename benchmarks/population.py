@@ -3,9 +3,9 @@
     python benchmarks/population.py
 
 Students are those of the configuration's first data set and objective, trained for `--steps` steps on the embedded
-world's curated questions (`--pool`).
-- one worker, with a thread for each core, against a worker process for each core, with one thread each: the same
-  students, in turns, `--rounds` times. The limit is the number of cores.
+world's curated questions (`--pool`), by default with the `segment_tokens` and `length_parts` of config/config.yaml.
+- one worker, with a thread for each core or with one thread, against a worker process for each core, with one thread
+  each: the same students, in turns, `--rounds` times. The limit, against one thread, is the number of cores.
 - populations of `--sizes` students on the worker processes: seconds per student, and the overhead, which is the
   share of the workers' time in which they do not work on a student.
 """
@@ -81,23 +81,21 @@ class Population:
 
 def one_against_several(population: Population, executor: WorkerProcesses, workers: int, rounds: int) -> None:
     students = 2 * workers
-    seconds: dict[str, list[float]] = {"one worker": [], "several": []}
+    alone = InProcess(population.worker)
+    # Workers, threads of each, and what trains.
+    ways = [(1, workers, alone), (1, 1, alone), (workers, 1, executor)]
+    seconds: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds):
-        torch.set_num_threads(workers)
-        one, expected = population.train(InProcess(population.worker), students)
-        torch.set_num_threads(1)
-        several, found = population.train(executor, students)
-        seconds["one worker"].append(one)
-        seconds["several"].append(several)
-        # Another number of threads may add in another order: the last digits may differ, and with them a token.
-        print(
-            f"rewards: {[round(trial.reward, 3) for trial in expected]} {[round(trial.reward, 3) for trial in found]}",
-            file=sys.stderr,
-        )
-    one, several = (median(values) for values in seconds.values())
-    print(f"{students} students on one worker of {workers} threads   {one:8.2f} s")
-    print(f"{students} students on {workers} workers of one thread   {several:8.2f} s")
-    print(f"one worker / several   {one / several:.2f}")
+        for taken, (_, threads, trained_by) in zip(seconds, ways, strict=True):
+            torch.set_num_threads(threads)
+            took, trials = population.train(trained_by, students)
+            taken.append(took)
+            # Another number of threads may add in another order: the last digits may differ, and with them a token.
+            print(f"rewards: {[round(trial.reward, 3) for trial in trials]}", file=sys.stderr)
+    print(f"workers  threads of each  s for {students} students  against several")
+    several = median(seconds[-1])
+    for taken, (count, threads, _) in zip(seconds, ways, strict=True):
+        print(f"{count:7d}  {threads:15d}  {median(taken):16.2f}  {median(taken) / several:15.2f}")
 
 
 def growth(population: Population, executor: WorkerProcesses, workers: int, sizes: list[int]) -> None:
@@ -112,12 +110,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "embedded_full.yaml")
     parser.add_argument("--pool", default="curated", help="name in `pools` (default: curated)")
+    parser.add_argument("--segment-tokens", type=int, default=16, help="0: none (default: 16)")
+    parser.add_argument("--length-parts", type=int, default=4, help="default: 4")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: the cores of this machine")
     parser.add_argument("--steps", type=int, default=4, help="RLOO steps of a student (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="populations of each way (default: 3)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[4, 16, 64], help="students (default: 4 16 64)")
     options = parser.parse_args()
     config = located(load(options.configfile), str(options.configfile), PROJECT)
+    segments = {"segment_tokens": options.segment_tokens or None}
+    config = config.model_copy(
+        update={
+            "generation": config.generation.model_copy(update=segments),
+            "student": config.student.model_copy(update={"length_parts": options.length_parts}),
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         questions = questions_of(options.pool, config.pools[options.pool])
         population = Population(config, Path(folder), questions, options.steps)

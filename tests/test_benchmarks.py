@@ -63,9 +63,11 @@ def test_ways_to_train_a_student_are_compared(project: Path):
 def test_a_population_on_several_workers_is_compared_with_one(project: Path):
     size = ["--workers", "2", "--steps", "1", "--rounds", "1", "--sizes", "2"]
     lines = printed(project, "benchmarks/population.py", "--configfile", "config/smoke.yaml", *size)
-    one, several, ratio = (float(line[-1 if line[-1] != "s" else -2]) for line in lines[:3])
-    assert ratio == pytest.approx(one / several, abs=0.1)
-    students, seconds, overhead = lines[4]
+    *ways, several = [[float(word) for word in line] for line in lines[1:4]]
+    assert [way[:2] for way in (*ways, several)] == [[1, 2], [1, 1], [2, 1]]
+    for *_, seconds, ratio in ways:
+        assert ratio == pytest.approx(seconds / several[2], abs=0.1)
+    students, seconds, overhead = lines[5]
     assert students == "2" and float(seconds) > 0
     assert 0 < float(overhead.rstrip("%")) < 100
 
