@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+from torch.nn.functional import pad
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -127,9 +128,12 @@ def test_a_prompt_goes_through_the_model_once():
     seen = []
     model.register_forward_pre_hook(lambda _, args, options: seen.append(options["input_ids"].shape), with_kwargs=True)
     ids, mask, width = padded(rows_of_groups())
-    completion_outputs(model, ids, mask, width, ("log_probs",), parts=3, share_prompts=True)
+    # The other micro-batches of a batch may have longer prompts.
+    ids, mask = pad(ids, (5, 0)), pad(mask, (5, 0))
+    for share_prompts in (True, False):
+        completion_outputs(model, ids, mask, width, ("log_probs",), parts=3, share_prompts=share_prompts)
     # The last token of a prompt belongs to its completions; a part is as wide as its longest one.
-    assert seen == [(2, 11), (2, 1), (2, 4), (2, 9)]
+    assert seen == [(2, 11), (2, 1), (2, 4), (2, 9), (2, 12), (2, 15), (2, 20)]
 
 
 def test_prompts_of_one_token_have_nothing_to_share():

@@ -23,7 +23,9 @@ def completion_outputs(
     ids, mask: shape (rows, prompt + completion tokens), prompts padded on the left, completions on the right to
     `width`. share_prompts: a prompt that several rows have goes through the model once.
     """
-    mask = mask.long()
+    # Columns that are padding in every row: a micro-batch is as wide as the whole batch.
+    padding = int(mask.argmax(dim=1).min())
+    ids, mask = ids[:, padding:], mask[:, padding:].long()
     # The last token of a prompt predicts the first of its completion.
     first = ids.shape[1] - width - 1
     shared = SharedPrompts(model, ids[:, :first], mask[:, :first]) if share_prompts and first else None
