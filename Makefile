@@ -30,11 +30,8 @@ smoke:
 cost: .venv/.installed
 	@$(BIN)/python -m soar_pipeline.cost --configfile $(CONFIG) $(ARGS)
 
-# Files of tests are spread over so many processes.
-TEST_PROCESSES ?= 2
-
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest
 
 # On a real Slurm of two nodes, made for it: needs root and Slurm's programs (docs/cluster.md); skips where they are not.
 slurm: .venv/.installed-dev

@@ -70,7 +70,7 @@ class PlainPrompts:
 
 
 class PeakMemory:
-    """Largest resident memory of any grading worker while it is entered, in MB."""
+    """Largest resident memory of any child process while it is entered, in MB."""
 
     def __enter__(self):
         self.mb, self._done = 0.0, threading.Event()
@@ -82,9 +82,7 @@ class PeakMemory:
         while not self._done.wait(0.02):
             for child in psutil.Process().children():
                 try:
-                    # A child that is not yet the worker has this process's own memory.
-                    if any(part.endswith("worker.py") for part in child.cmdline()):
-                        self.mb = max(self.mb, child.memory_info().rss / 2**20)
+                    self.mb = max(self.mb, child.memory_info().rss / 2**20)
                 except psutil.NoSuchProcess:
                     continue
 
