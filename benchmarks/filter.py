@@ -2,7 +2,7 @@
 
     python benchmarks/filter.py
 
-- Pools of embedded problems of so many operations each (`--pools`), which the shipped base model solves more or less
+- Pools of toy problems of so many operations each (`--pools`), which the shipped base model solves more or less
   often: tokens and seconds of both ways, in turns in one process, and what they keep. They draw other samples, so a
   problem that is solved about once in k samples may be kept by one of them alone; `differ` counts these.
 - Memory: the filter's stage on pools of `--sizes` problems, all k samples of each, with completions cut so short that
@@ -21,16 +21,17 @@ from statistics import fmean
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from soar_pipeline.artifacts import PROBLEMS, read_rows
-from soar_pipeline.config import Config, PoolConfig, load
-from soar_pipeline.generation.attempts import AttemptDrawer, Problem, solved
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
-from soar_pipeline.grading.grader import Grader
-from soar_pipeline.located import located
-from soar_pipeline.models.policy import PromptFormat, load_policy
-from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.artifacts.schemas import PROBLEMS
+from soar_pipeline.artifacts.settings_files import SettingsFiles
+from soar_pipeline.config import Config, DatasetGrading, Pool, PoolConfig, Settings, Shard, load, read_prompts
+from soar_pipeline.config.paths import resolve_paths
+from soar_pipeline.policy.attempts import AttemptSampler, solved
+from soar_pipeline.policy.base_models import write_base_model
+from soar_pipeline.policy.open_policy import open_policy
 from soar_pipeline.problems.digit_shuffles import MAX_DIFFICULTY
-from soar_pipeline.slices import AttemptsSlice, ProblemsSlice, prompt_texts
+from soar_pipeline.questions import Question, read_problems
+from soar_pipeline.runtime import set_up_process
+from soar_pipeline.stages.command import call_stage
 from soar_pipeline.stages.load_problems import load_problems
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -46,16 +47,17 @@ class Filtered:
     solve_rate: float
 
 
-def pool_of(config: Config, difficulties: list[int], size: int, file: Path) -> list[Problem]:
+def pool_of(config: Config, difficulties: list[int], size: int, file: Path) -> list[Question]:
     """Problems of these difficulties, in equal parts, written to `file` by their stage."""
     pool = PoolConfig(adapter="digit_shuffles", difficulties=difficulties, size=size, world_seed=1)
-    load_problems(ProblemsSlice(name="pool", dataset=pool, grading=config.grading), file)
-    return read_rows(file, PROBLEMS)
+    settings = Settings(pool=pool, grading=DatasetGrading(**dict(config.grading)))
+    call_stage(load_problems, settings, Pool("pool"), source=[], problems=file)
+    return read_problems(file, PROBLEMS)
 
 
-def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) -> Filtered:
+def filtered(sampler: AttemptSampler, problems: list[Question], rounds: list[int]) -> Filtered:
     started, tokens, kept, rates = time.perf_counter(), 0, set(), []
-    for attempts in drawer.draw_until_solved(problems, rounds, seed=0):
+    for attempts in sampler.sample_until_solved(problems, rounds, seed=0):
         tokens += sum(attempt["tokens"] for attempt in attempts)
         rates.append(fmean(attempt["verdict"] == "right" for attempt in attempts))
         if not solved(attempts):
@@ -64,18 +66,16 @@ def filtered(drawer: AttemptDrawer, problems: list[Problem], rounds: list[int]) 
 
 
 def early_stopping(config: Config, model: Path, folder: Path, pools: list[str], size: int) -> None:
-    policy = load_policy(model, config.models["base"].dtype)
-    prompts = PromptFormat(prompt_texts(config), config.models["base"].chat_template, policy.tokenizer)
     rounds = list(config.filter.rounds)
     print("operations  solve rate  tokens all/early  seconds all/early  kept all  kept early  differ")
-    with Grader(config.grading) as grader:
-        generator = TransformersGenerator(policy, config.generation.batch_size)
-        drawer = AttemptDrawer(generator, grader, prompts, config.generation)
+    base, prompts, generation = config.models["base"], read_prompts(config.prompts), config.generation
+    with open_policy(model, model=base, prompts=prompts, generation=generation, grading=config.grading) as policy:
+        sampler = AttemptSampler(policy)
         for pool in pools:
             difficulties = [int(difficulty) for difficulty in pool.split(",")]
             problems = pool_of(config, difficulties, size, folder / "problems.parquet")
-            early = filtered(drawer, problems, rounds)
-            drawn = filtered(drawer, problems, [sum(rounds)])
+            early = filtered(sampler, problems, rounds)
+            drawn = filtered(sampler, problems, [sum(rounds)])
             print(
                 f"{pool:>10}  {drawn.solve_rate:10.1%}  {drawn.tokens / early.tokens:16.1f}  "
                 f"{drawn.seconds / early.seconds:17.1f}  {len(drawn.kept):8d}  {len(early.kept):10d}  "
@@ -88,13 +88,15 @@ def memory(config: Config, model: Path, folder: Path, sizes: list[int]) -> None:
     short = config.model_copy(
         update={"generation": config.generation.model_copy(update={"student_max_new_tokens": SHORT})}
     )
-    sliced = AttemptsSlice.of(short, next(iter(config.datasets)))
+    run, files = Shard(next(iter(config.datasets)), 0), SettingsFiles(short, folder / "settings")
+    settings = files.results("sample_attempts", run._asdict())
     print("problems  attempts  peak memory  seconds")
     for size in sizes:
         problems, attempts = folder / f"{size}.parquet", folder / f"{size}-attempts.parquet"
         pool_of(config, [MAX_DIFFICULTY], size, problems)
-        command = [sys.executable, "-m", "soar_pipeline.stages.sample_attempts", "--config", sliced.model_dump_json()]
-        command += ["--base-model", model, "--problems", problems, "--shard", "0", "--attempts", attempts]
+        paths = {"settings": settings, "base-model": model, "problems": problems, "attempts": attempts}
+        named = [(name, str(value)) for name, value in {**run._asdict(), **paths}.items()]
+        command = [sys.executable, "-m", "soar_pipeline.stages.sample_attempts", f"@{files.options(settings, named)}"]
         started = time.perf_counter()
         with (folder / "log").open("w") as log:
             stage = subprocess.Popen(command, cwd=PROJECT, stdout=log, stderr=log)
@@ -113,7 +115,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="problems of each pool (default: 128)")
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 5000], help="problems (default: 500 5000)")
     options = parser.parse_args()
-    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    set_up_process()
+    config = resolve_paths(load(options.configfile), str(options.configfile), PROJECT)
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model"
         write_base_model(config.models["base"], config.seed, model)

@@ -19,19 +19,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 import yaml
+from savings import PAPER_SOAR_GPU_HOURS
 from student_step import ON_GPU, Clock, StepParts
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from soar_pipeline.config import GenerationConfig as Generation
-from soar_pipeline.config import GradingConfig, SoarConfig, StudentConfig
-from soar_pipeline.cost.savings import PAPER_SOAR_GPU_HOURS
-from soar_pipeline.cost.speed import read_device
+from soar_pipeline.config import Prompts, SoarConfig, StudentConfig
+from soar_pipeline.cost.speed import Device, read
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import Policy, PromptFormat, copy_weights, load_policy
-from soar_pipeline.slices import Prompts
-from soar_pipeline.training.schedules import Question, constant_schedule
-from soar_pipeline.training.student import StudentTrainer
+from soar_pipeline.policy.loading import Policy, load_policy
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.policy.weights import copy_weights
+from soar_pipeline.questions import Question
+from soar_pipeline.rl.schedules import constant_schedule
+from soar_pipeline.rl.student import StudentTrainer
+from soar_pipeline.runtime import set_up_process
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -58,7 +61,7 @@ def random_policy(shape: dict, dtype: str, folder: Path) -> Policy:
     # The trainer makes its reference model from a folder.
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    return load_policy(folder, dtype)
+    return load_policy(folder, dtype, trained=True)
 
 
 def shape_of(name: str) -> dict:
@@ -79,15 +82,18 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         group_size=options.group_size,
         micro_batch_size=options.micro_batch_size,
         gradient_checkpointing=options.gradient_checkpointing,
+        pass_tokens=options.pass_tokens,
+        offload_moments=options.offload_moments,
     )
-    generation = Generation(engine=options.engine, student_max_new_tokens=options.new_tokens)
+    generation = Generation(
+        engine=options.engine, student_max_new_tokens=options.new_tokens, vllm_stays_awake=options.stays_awake
+    )
     words = random.Random(0).choices(range(3, len(policy.tokenizer)), k=options.prompt_tokens)
-    prompt = Prompts(student="{question}", teacher="t3")
-    prompts = PromptFormat(prompt, False, policy.tokenizer)
+    prompts = Prompts(student="{question}", teacher="t3")
     question = Question("random", " ".join(f"t{word}" for word in words), "1")
     clock = Clock()
-    with Grader(GradingConfig()) as grader:
-        trainer = StudentTrainer(policy, prompts, grader, student, generation)
+    with Grader() as grader:
+        trainer = StudentTrainer(OpenPolicy.around(policy, prompts, generation, grader), student)
         base = copy_weights(policy.model)
 
         def steps(number: int) -> None:
@@ -105,7 +111,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
     training = seconds["log-probabilities"] + seconds["backward"]
     flops = 2 * parameters * (parts.forward_positions + 2 * parts.trained_positions) / options.steps
     soar = SoarConfig()
-    students = soar.outer_steps * soar.datasets * soar.repeats
+    students = soar.outer_steps * soar.datasets_per_step * soar.repeats
     inner_steps = (soar.inner_steps, soar.inner_steps_after_promotion)
     result = {
         "device": torch.cuda.get_device_name() if ON_GPU else f"CPU, {torch.get_num_threads()} thread(s)",
@@ -124,7 +130,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict:
         "soar_run_gpu_hours": [students * number * step / 3600 for number in inner_steps],
     }
     if options.device:
-        peak = read_device(options.device, PROJECT).peak_flops[options.dtype].value
+        device = read(PROJECT / "resources" / "throughput" / f"{options.device}.yaml", Device)
+        peak = device[f"peak_flops.{options.dtype}"]
         result["training_mfu"] = flops / training / peak
     return result
 
@@ -139,10 +146,14 @@ def main() -> None:
     parser.add_argument("--prompt-tokens", type=int, default=128, help="(default: 128)")
     parser.add_argument("--new-tokens", type=int, default=1024, help="(default: 1024)")
     parser.add_argument("--micro-batch-size", type=int, default=None, help="sequences per pass (default: all)")
+    parser.add_argument("--pass-tokens", type=int, default=None, help="tokens of a part of them (default: all)")
     parser.add_argument("--gradient-checkpointing", action="store_true")
+    parser.add_argument("--offload-moments", action="store_true")
+    parser.add_argument("--stays-awake", action="store_true", help="vLLM keeps its memory while the model trains")
     parser.add_argument("--steps", type=int, default=2, help="measured steps, after one to warm up (default: 2)")
     parser.add_argument("--device", help="a file of resources/throughput, for the share of the device's peak")
     options = parser.parse_args()
+    set_up_process()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(options, Path(folder))
     print(yaml.safe_dump(result, sort_keys=False))

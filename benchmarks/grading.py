@@ -7,12 +7,13 @@ Of each row come two pairs (gold answer, completion): the row's own solution, an
 with another answer. A fifth of the right ones write their answer otherwise (7.0 for 7, \\dfrac for \\frac).
 
 - serial: boxes and Math-Verify alone, nothing between the pairs, no limit on time or memory.
-- pool: every pair is compared by the grading workers, which can be killed and have limits.
+- pool: every pair is compared by the grading workers, exactly; they can be killed and have limits.
 - grader: as the stages grade: what is plain to see needs no Math-Verify, and equal pairs are compared once.
 
 All three in turns, `--rounds` times, each in fresh processes that have started before the clock does; the quickest
-round of each counts. The verdicts are compared pair by pair (exit status 1 where one differs). Latency is that of the
-grader asked for one pair at a time, on pairs that it has not seen.
+round of each counts. The verdicts of pool and grader are compared pair by pair (exit status 1 if one differs); those of
+Math-Verify may differ, and the pairs are printed. Latency is that of the grader asked for one pair at a time, on pairs
+that it has not seen.
 
 The machine should have nothing else to do. Where it has, `--cpu-time` leaves the waiting out: seconds are then what
 idle cores would need at least, the CPU time of all processes shared out over the cores, or that of the busiest one.
@@ -33,12 +34,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import psutil
+from math_verify import parse, verify
 
-from soar_pipeline.config import GradingConfig
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.grading.fast_path import is_plain_integer, settled
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.grading.worker import remembered, verifies
 from soar_pipeline.grading.workers import Workers
 
 Pair = tuple[str, str]
@@ -115,21 +115,25 @@ def _warm_up() -> None:
     """As a worker does before its first request."""
     # Math-Verify warns that nothing limits its time.
     logging.disable()
-    verifies("\\frac{1}{2}", "x+1")
+    math_verify_alone("\\frac{1}{2}", "x+1")
 
 
 def _serial(pairs: list[Pair], cpu_time: bool) -> Graded:
     clock = Clock(cpu_time)
     verdicts = []
     for gold, answer in answered(pairs):
-        verdicts.append(verifies(gold, answer))
-        # Math-Verify alone remembers nothing.
-        remembered.cache_clear()
+        verdicts.append(math_verify_alone(gold, answer))
     return verdicts, clock.seconds()
 
 
-def pool(pairs: list[Pair], config: GradingConfig, cpu_time: bool) -> Graded:
-    workers = Workers(config)
+def math_verify_alone(gold: str, answer: str) -> bool:
+    """Its verdict on two boxes; it misreads many answers without."""
+    expected, given = (parse(rf"\boxed{{{text}}}", parsing_timeout=None) for text in (gold, answer))
+    return verify(expected, given, timeout_seconds=None)
+
+
+def pool(pairs: list[Pair], count: int, cpu_time: bool) -> Graded:
+    workers = Workers(count, timeout_seconds=5, memory_mb=2048)
     start_all(workers)
     clock = Clock(cpu_time, workers)
     verdicts = workers.replies([("verifies", *pair) for pair in answered(pairs)])
@@ -138,27 +142,27 @@ def pool(pairs: list[Pair], config: GradingConfig, cpu_time: bool) -> Graded:
     return verdicts, seconds
 
 
-def grader(pairs: list[Pair], config: GradingConfig, cpu_time: bool) -> Graded:
-    with Grader(config) as whole:
-        start_all(whole._workers)
-        clock = Clock(cpu_time, whole._workers)
-        verdicts = [grade.verdict for grade in whole.grade(pairs)]
+def grader(pairs: list[Pair], count: int, cpu_time: bool) -> Graded:
+    with Grader(workers=count) as grader:
+        start_all(grader._workers)
+        clock = Clock(cpu_time, grader._workers)
+        verdicts = [grade.verdict for grade in grader.grade(pairs)]
         seconds = clock.seconds()
     return [None if verdict == "timeout" else verdict == "right" for verdict in verdicts], seconds
 
 
 def start_all(workers: Workers) -> None:
-    workers.replies([("parses", "1")] * workers.config.workers)
+    workers.replies([("parses", "1")] * workers.workers)
 
 
-def latencies(pairs: list[Pair], config: GradingConfig) -> np.ndarray:
+def latencies(pairs: list[Pair], count: int) -> np.ndarray:
     """Milliseconds of one pair each."""
-    with Grader(config) as whole:
-        start_all(whole._workers)
+    with Grader(workers=count) as grader:
+        start_all(grader._workers)
         seconds = []
         for pair in dict.fromkeys(pairs):
             started = time.perf_counter()
-            whole.grade([pair])
+            grader.grade([pair])
             seconds.append(time.perf_counter() - started)
     return 1000 * np.array(seconds)
 
@@ -176,13 +180,12 @@ def main() -> None:
     else:
         rows = [json.loads(line) for line in options.data.read_text(encoding="utf-8").splitlines()]
     pairs = pairs_of(rows, options.pairs)
-    config = GradingConfig(workers=options.workers)
     quick = [settled(*pair) is not None for pair in answered(pairs)]
     print(f"{len(pairs)} pairs, {len(set(answered(pairs)))} of them distinct; plain to see: {sum(quick)}")
     ways: dict[str, Callable[[], Graded]] = {
         "serial": lambda: serial(pairs, options.cpu_time),
-        "pool": lambda: pool(pairs, config, options.cpu_time),
-        "grader": lambda: grader(pairs, config, options.cpu_time),
+        "pool": lambda: pool(pairs, options.workers, options.cpu_time),
+        "grader": lambda: grader(pairs, options.workers, options.cpu_time),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     verdicts = {}
@@ -194,14 +197,24 @@ def main() -> None:
     for name, value in best.items():
         right = verdicts[name].count(True)
         print(f"{name:7} {value:7.2f} s, {len(pairs) / value:8.0f} pairs/s, {right} right")
-    print(f"serial / pool    {best['serial'] / best['pool']:.2f} ({config.workers} workers)")
+    print(f"serial / pool    {best['serial'] / best['pool']:.2f} ({options.workers} workers)")
     print(f"serial / grader  {best['serial'] / best['grader']:.2f}")
-    one = latencies(pairs[:LATENCY_PAIRS], config)
+    one = latencies(pairs[:LATENCY_PAIRS], options.workers)
     print(f"one pair at a time: median {np.median(one):.2f} ms, p99 {np.percentile(one, 99):.1f} ms")
-    differing = [pairs[i] for i, three in enumerate(zip(*verdicts.values(), strict=True)) if len(set(three)) > 1]
-    print(f"pairs with differing verdicts: {len(differing)}")
-    if differing:
-        sys.exit("\n".join(f"{gold!r} and {last_boxed(completion)!r}" for gold, completion in differing[:10]))
+    otherwise = differing(pairs, verdicts["serial"], verdicts["grader"])
+    print("\n".join([f"pairs on which Math-Verify says otherwise: {len(otherwise)}", *otherwise[:10]]))
+    wrong = differing(pairs, verdicts["pool"], verdicts["grader"])
+    print(f"pairs with differing verdicts of pool and grader: {len(wrong)}")
+    if wrong:
+        sys.exit("\n".join(wrong[:10]))
+
+
+def differing(pairs: list[Pair], some: list[bool | None], others: list[bool | None]) -> list[str]:
+    return [
+        f"{gold!r} and {last_boxed(completion)!r}"
+        for (gold, completion), one, other in zip(pairs, some, others, strict=True)
+        if one != other
+    ]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ Prints rows, seconds and peak memory of each; exit status 1 where one exceeds `-
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -22,29 +23,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel
 
-from soar_pipeline.artifacts import (
-    ATTEMPTS,
-    CURVE,
-    EVALUATION,
-    HARD,
-    PASSK,
-    PROBLEMS,
-    ROWS_AT_ONCE,
-    Provenance,
-    read_parquet,
-    read_rows,
-    table,
-    write_parquet,
-    write_parts,
+from soar_pipeline.artifacts.files import read_parquet, read_rows, table, write_parquet, write_parts
+from soar_pipeline.artifacts.provenance import Provenance
+from soar_pipeline.artifacts.schemas import ATTEMPTS, CURVE, EVALUATION, HARD, PASSK, PROBLEMS, ROWS_AT_ONCE
+from soar_pipeline.config import (
+    CheckpointRule,
+    Dataset,
+    DatasetGrading,
+    EvaluationConfig,
+    FilterConfig,
+    Settings,
+    StudentRun,
+    WholeRun,
 )
-from soar_pipeline.config import CheckpointRule
-from soar_pipeline.slices import HardSlice, PassKSlice, SelectionSlice, SplitSlice
+from soar_pipeline.config.items import Item
 
 PROJECT = Path(__file__).resolve().parent.parent
 SAMPLES, TEST_SAMPLES, STEPS = 128, 32, 4
-MADE = Provenance("made", {})
+RUN = StudentRun("large", "all", 0, 1)
+MADE = Provenance("made", {}, run=RUN.columns())
 # Different completions; more of them would only take longer to make.
 TEXTS = 997
 
@@ -58,6 +56,7 @@ def parts(rows: int, samples: int, steps: int, schema: pa.Schema, characters: in
         problem, sample = number // samples % len(names), number % samples
         right = (problem % 2 == 0) & (sample == samples - 1)
         columns = {
+            **{name: pa.repeat(pa.scalar(value), len(number)) for name, value in RUN.columns().items()},
             "step": pa.array(number // (samples * len(names)), pa.int32()),
             "problem_id": names.take(pa.array(problem)),
             "sample": pa.array(sample, pa.int32()),
@@ -78,12 +77,17 @@ def write_inputs(folder: Path, rows: int, characters: int) -> None:
     tested = parts(rows, TEST_SAMPLES, STEPS, EVALUATION, characters)
     write_parts(folder / "students" / "all" / "t0-s1" / "test_attempts.parquet", EVALUATION, tested, MADE)
     curve = [{"step": step, "train_reward": 10.0, "seconds": 1.0} for step in range(STEPS)]
-    write_parquet(folder / "students" / "all" / "t0-s1" / "curve.parquet", table(curve, CURVE), MADE)
+    write_parquet(folder / "students" / "all" / "t0-s1" / "curve.parquet", table(curve, CURVE, **RUN.columns()), MADE)
 
 
-def stage(folder: Path, name: str, config: BaseModel, **files: Path) -> tuple[float, float]:
+def stage(folder: Path, name: str, settings: Settings, run: Item, **files: Path) -> tuple[float, float]:
     """Run it as the workflow does; returns seconds and peak memory in MB."""
-    command = [sys.executable, "-m", f"soar_pipeline.stages.{name}", "--config", config.model_dump_json()]
+    command = [sys.executable, "-m", f"soar_pipeline.stages.{name}"]
+    for option, values in (("settings", settings.model_dump(mode="json", exclude_none=True)), ("speed", {})):
+        (folder / f"{name}-{option}.json").write_text(json.dumps(values), encoding="utf-8")
+        command += [f"--{option}", str(folder / f"{name}-{option}.json")]
+    for option, value in run._asdict().items():
+        command += [f"--{option.replace('_', '-')}", str(value)]
     for option, path in files.items():
         command += [f"--{option}", str(folder / path)]
     started = time.perf_counter()
@@ -98,34 +102,49 @@ def run(folder: Path, rows: int) -> dict[str, tuple[int, float, float]]:
     """Rows read, seconds and MB of each stage."""
     student, half = Path("students/all/t0-s1"), rows // SAMPLES // 2
     test, chosen = student / "test_attempts.parquet", CheckpointRule(rule="fixed", step=1, window=0)
-    files = {name: Path(f"{name}.parquet") for name in ("problems", "hard", "train", "test", "passk")}
+    files = {name: Path(f"{name}.parquet") for name in ("problems", "hard", "hard_audit", "train", "test", "passk")}
     measured = {
         "filter_hard": stage(
             folder,
             "filter_hard",
-            HardSlice(keep_all=False),
+            Settings(filter=FilterConfig(keep_all=False), grading=DatasetGrading()),
+            Dataset(RUN.dataset),
             problems=files["problems"],
             attempts=Path("attempts/0.parquet"),
             hard=files["hard"],
+            audit=files["hard_audit"],
         ),
         "split_hard": stage(
-            folder, "split_hard", SplitSlice(seed=0), hard=files["hard"], train=files["train"], test=files["test"]
+            folder,
+            "split_hard",
+            Settings(seed=0),
+            Dataset(RUN.dataset),
+            hard=files["hard"],
+            train=files["train"],
+            test=files["test"],
         ),
         "select_evaluation": stage(
             folder,
             "select_evaluation",
-            SelectionSlice(checkpoint=chosen),
+            Settings(checkpoint=chosen),
+            RUN,
             curve=student / "curve.parquet",
             attempts=test,
             evaluation=Path("evaluation/all/t0-s1.parquet"),
         ),
         "estimate_passk": stage(
-            folder, "estimate_passk", PassKSlice(k=(1, 32)), evaluations=test, passk=files["passk"]
+            folder,
+            "estimate_passk",
+            Settings(evaluation=EvaluationConfig(samples=TEST_SAMPLES)),
+            WholeRun(),
+            evaluations=test,
+            passk=files["passk"],
         ),
     }
     # Every other problem is solved by one sample of 32 (or of 128, so not hard).
     assert len(read_rows(folder / files["hard"], HARD)) == half
-    assert [round(row["value"], 3) for row in read_rows(folder / files["passk"], PASSK)] == [round(1 / 64, 3), 0.5]
+    solved = {row["k"]: round(row["value"], 3) for row in read_rows(folder / files["passk"], PASSK)}
+    assert (solved[1], solved[32]) == (round(1 / 64, 3), 0.5)
     selected = read_parquet(folder / "evaluation/all/t0-s1.parquet", EVALUATION, columns=["step"])
     assert set(selected["step"].to_pylist()) == {1}
     read = {"filter_hard": rows, "split_hard": half, "select_evaluation": rows, "estimate_passk": rows}

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 
-from soar_pipeline.artifacts import package_versions
+from soar_pipeline.artifacts.provenance import package_versions
 
 
 def processor() -> str:

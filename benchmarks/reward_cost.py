@@ -22,8 +22,9 @@ from statistics import correlation, fmean, variance
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from soar_pipeline.artifact_paths import teacher_run
-from soar_pipeline.artifacts import PASSK, PROMOTIONS, STUDENTS, read_rows
+from soar_pipeline.artifacts import provenance
+from soar_pipeline.artifacts.files import read_rows
+from soar_pipeline.artifacts.schemas import PASSK, PROMOTIONS, STUDENTS
 from soar_pipeline.soar.promotion import best_dataset
 
 # The trials of an outer step: a dataset's students in the order of their repeats.
@@ -139,16 +140,16 @@ def main() -> None:
         run = read_run(students.parent)
         # Without students: an objective that does not train any.
         if run.steps:
-            schemes[teacher_run(students).name].append(run)
+            schemes[provenance.read_run(students)["objective"]].append(run)
     arms = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["config"]["arms"]
     passk = read_rows(folder / "passk.parquet", PASSK)
 
     table = []
     for scheme, runs in schemes.items():
         # Students that differ in nothing else.
-        asked = {"questions": {"source": "promotions", "objective": scheme}, "transfer_from": None}
-        asked |= {"student": {}, "fresh_student": {}}
-        pq = [name for name, arm in arms.items() if asked.items() <= arm.items()]
+        wanted = {"questions": {"source": "promotions", "objective": scheme}, "transfer_from": None}
+        wanted |= {"student": {}, "fresh_student": {}}
+        pq = [name for name, arm in arms.items() if wanted.items() <= arm.items()]
         values = {k: [row["value"] for row in passk if row["arm"] in pq and row["k"] == k] for k in (1, 8, 32)}
         promoted = [run.promotions for run in runs if run.promotions]
         trials = [trial for run in runs for trial in run.trials]
@@ -174,10 +175,10 @@ def main() -> None:
     ]
     print_table(["scheme", "stopped early", "students trained", "same best dataset", "correlation"], replays)
     spreads = [
-        [scheme, "after" if promoted else "before", *(f"{deviation:.3f}" for deviation in found)]
+        [scheme, "after" if promoted else "before", *(f"{deviation:.3f}" for deviation in deviations)]
         for scheme, runs in schemes.items()
         for promoted in (False, True)
-        if (found := spread(runs, promoted))
+        if (deviations := spread(runs, promoted))
     ]
     print_table(["scheme", "promotion", "within a dataset", "between datasets"], spreads)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import torch
 
-from soar_pipeline.training.rloo import ResettableTrainer
+from soar_pipeline.rl.rloo import ResettableTrainer
 
 ON_GPU = torch.cuda.is_available()
 
@@ -83,9 +83,9 @@ class StepParts:
 
     def _scored(self, score: Callable, *arguments, **options) -> tuple:
         self.scoring = True
-        found = score(*arguments, **options)
+        scored = score(*arguments, **options)
         self.scoring = False
-        return found
+        return scored
 
     def _count(self, model, _, options) -> None:
         if self.scoring:

@@ -2,12 +2,12 @@
 
     python benchmarks/student_training.py
 
-Each student is the base model after `--steps` RLOO steps on questions of a pool (the embedded world's curated ones,
+Each student is the base model after `--steps` RLOO steps on questions of a pool (the toy task's curated ones,
 which students learn from; without `--pool`, of the first data set).
 - obvious: for each student, load the model and build a new `RLOOTrainer` with the same settings.
 - ours: one trainer, reset for each student.
 - parts: ours, where completions that have ended leave their batch (`generation.segment_tokens`) and passes go over rows
-  of similar length (`student.length_parts`).
+  of similar length (`student.length_buckets`).
 - floor: what no trainer can leave out, on the very batches that ours saw: `generate` of the same length, one reference
   pass, one forward and backward pass with the loss of the policy gradient, the AdamW step.
 
@@ -31,15 +31,17 @@ from throughput import questions_of
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PrinterCallback
 from trl import RLOOTrainer
 
-from soar_pipeline.config import Config, load
+from soar_pipeline.config import Config, load, read_prompts
+from soar_pipeline.config.paths import resolve_paths
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.located import located
-from soar_pipeline.models.policy import PromptFormat, copy_weights, load_policy, set_weights
-from soar_pipeline.models.sources import write_base_model
-from soar_pipeline.slices import prompt_texts
-from soar_pipeline.training.rloo import trl_settings
-from soar_pipeline.training.schedules import Question, ScheduledQuestion, constant_schedule
-from soar_pipeline.training.student import StudentTrainer
+from soar_pipeline.policy.base_models import write_base_model
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.policy.weights import copy_weights, set_weights
+from soar_pipeline.questions import Question
+from soar_pipeline.rl.rloo import trl_settings
+from soar_pipeline.rl.schedules import ScheduledQuestion, constant_schedule
+from soar_pipeline.rl.student import StudentTrainer
+from soar_pipeline.runtime import set_up_process
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -55,19 +57,19 @@ class Comparison:
         questions: list[Question],
         steps: int,
         segment_tokens: int,
-        length_parts: int,
+        length_buckets: int,
     ):
         self.config, self.folder, self.steps = config, folder, steps
         model = config.models["base"]
-        self.policy = load_policy(folder, model.dtype)
-        self.prompts = PromptFormat(prompt_texts(config), model.chat_template, self.policy.tokenizer)
-        self.trainer = StudentTrainer(self.policy, self.prompts, grader, config.student, config.generation)
+        prompts, generation = read_prompts(config.prompts), config.generation
+        self.policy = OpenPolicy.load(
+            folder, model=model, prompts=prompts, generation=generation, grader=grader, trained=True
+        )
+        self.trainer = StudentTrainer(self.policy, config.student)
+        in_segments = generation.model_copy(update={"segment_tokens": segment_tokens})
         self.trainer_in_parts = StudentTrainer(
-            self.policy,
-            self.prompts,
-            grader,
-            config.student.model_copy(update={"length_parts": length_parts}),
-            config.generation.model_copy(update={"segment_tokens": segment_tokens}),
+            OpenPolicy.around(self.policy, prompts, in_segments, grader, model.chat_template),
+            config.student.model_copy(update={"length_buckets": length_buckets}),
         )
         self.base = copy_weights(self.policy.model)
         self.questions = questions
@@ -89,7 +91,7 @@ class Comparison:
         return trainer.train(self.schedule(student), seed=student, start=self.base, reference=self.base)[-1].reward
 
     def obvious(self, student: int) -> float:
-        # What our trainer's module keeps out of garbage collections.
+        # What a training job keeps out of garbage collections.
         gc.unfreeze()
         reward = self._by_new_trainer(student)
         gc.freeze()
@@ -111,7 +113,8 @@ class Comparison:
         settings.max_steps, settings.seed, settings.learning_rate = self.steps, student, config.learning_rate
         settings.lr_scheduler_type = "cosine"
         rows = [
-            {"prompt": self.prompts.student(item.question), "answer": item.answer} for item in self.schedule(student)
+            {"prompt": self.policy.prompts.student(item.question.question), "answer": item.question.answer}
+            for item in self.schedule(student)
         ]
         trainer = RLOOTrainer(
             model=model,
@@ -173,25 +176,26 @@ class Comparison:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "embedded_full.yaml")
+    parser.add_argument("--configfile", type=Path, default=PROJECT / "config" / "toy_findings.yaml")
     parser.add_argument("--pool", default="curated", help="name in `pools`, or an empty one (default: curated)")
     parser.add_argument("--steps", type=int, default=12, help="RLOO steps of a student (default: 12)")
     parser.add_argument("--segment-tokens", type=int, default=16, help="of `parts` (default: 16)")
-    parser.add_argument("--length-parts", type=int, default=4, help="of `parts` (default: 4)")
+    parser.add_argument("--length-buckets", type=int, default=4, help="of `parts` (default: 4)")
     parser.add_argument("--rounds", type=int, default=3, help="students of each way (default: 3)")
     parser.add_argument("--cpu-time", action="store_true", help="count CPU time: on a busy machine, one thread")
     options = parser.parse_args()
-    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    set_up_process()
+    config = resolve_paths(load(options.configfile), str(options.configfile), PROJECT)
     clock = Clock(options.cpu_time)
     seconds: dict[str, list[float]] = {"obvious": [], "parts": [], "ours": [], "floor": []}
     rewards: dict[str, list[float]] = {"obvious": [], "parts": [], "ours": []}
-    with tempfile.TemporaryDirectory() as workplace, Grader(config.grading) as grader:
+    with tempfile.TemporaryDirectory() as workplace, Grader(**config.grading.model_dump()) as grader:
         folder = Path(workplace) / "model"
         write_base_model(config.models["base"], config.seed, folder)
         pool = config.pools[options.pool] if options.pool else next(iter(config.datasets.values())).pool
         questions = questions_of(options.pool or "data set", pool)
         comparison = Comparison(
-            config, folder, grader, questions, options.steps, options.segment_tokens, options.length_parts
+            config, folder, grader, questions, options.steps, options.segment_tokens, options.length_buckets
         )
         started = time.perf_counter()
         for student in range(options.rounds):

@@ -3,7 +3,7 @@
     python benchmarks/throughput.py --configfile config/config.yaml --output throughput.yaml
 
 It draws completions in two batch sizes and trains one student step with the trainer of the pipeline, its parts timed
-where they happen. With the embedded model it takes about a minute on a CPU. The machine should have nothing else to do,
+where they happen. With the toy model it takes about a minute on a CPU. The machine should have nothing else to do,
 or what it measures is the contention; `--cpu-time` leaves the waiting out. The model comes from where the configuration
 says, so a hub id is fetched.
 """
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -24,19 +25,22 @@ import torch
 import yaml
 from student_step import ON_GPU, Clock, StepParts
 
-from soar_pipeline.config import Config, PoolConfig, load
+from soar_pipeline.config import Config, PoolConfig, load, read_prompts
+from soar_pipeline.config.paths import resolve_paths
 from soar_pipeline.cost.speed import DecodingPoint, Measured
-from soar_pipeline.generation.generator import Completion
-from soar_pipeline.generation.transformers_engine import TransformersGenerator
-from soar_pipeline.grading.grader import Grader
-from soar_pipeline.located import located
-from soar_pipeline.models.policy import Policy, PromptFormat, copy_weights, load_policy, save_weights
-from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.policy.base_models import write_base_model
+from soar_pipeline.policy.encoding import encode
+from soar_pipeline.policy.loading import Policy
+from soar_pipeline.policy.open_policy import OpenPolicy, open_policy
+from soar_pipeline.policy.sampling import Completion, SamplingParams
+from soar_pipeline.policy.transformers_engine import TransformersGenerator
+from soar_pipeline.policy.weights import copy_weights, save_weights
 from soar_pipeline.problems.sources import load_problems
-from soar_pipeline.slices import prompt_texts
+from soar_pipeline.questions import Question
+from soar_pipeline.rl.schedules import constant_schedule
+from soar_pipeline.rl.student import StudentTrainer
+from soar_pipeline.runtime import set_up_process
 from soar_pipeline.soar.questions import SingleTurnWriter, TeacherOutputError, acceptance_rate
-from soar_pipeline.training.schedules import Question, constant_schedule
-from soar_pipeline.training.student import StudentTrainer
 
 PROJECT = Path(__file__).resolve().parent.parent
 STUDENT_STEPS = 3
@@ -50,19 +54,20 @@ def measure(config: Config, model: str, batches: int, clock: Clock) -> Measured:
         write_base_model(settings, config.seed, folder)
         job_start = seconds_of_process(
             clock,
-            "from pathlib import Path; from soar_pipeline.models.policy import load_policy; "
+            "from pathlib import Path; from soar_pipeline.policy.loading import load_policy; "
             f"import soar_pipeline.stages.train_soar; load_policy(Path({str(folder)!r}), {settings.dtype!r})",
         )
-        policy = load_policy(folder, settings.dtype)
-        prompts = PromptFormat(prompt_texts(config), settings.chat_template, policy.tokenizer)
         # Problems of the first data set that uses the model.
         name = next(name for name, dataset in config.datasets.items() if dataset.model == model)
         questions = questions_of(name, config.datasets[name].pool)
-        disk = disk_bandwidth(policy, Path(workplace))
-        with Grader(config.grading) as grader:
-            drawn = drawing(config, policy, prompts, questions, batches, clock)
-            taught = teaching(config, policy, prompts, grader)
-            trained = training(config, policy, prompts, grader, questions, clock)
+        prompts, generation = read_prompts(config.prompts), config.generation
+        with open_policy(
+            folder, model=settings, prompts=prompts, generation=generation, grading=config.grading, trained=True
+        ) as policy:
+            disk = disk_bandwidth(policy, Path(workplace))
+            drawn = drawing(config, policy, questions, batches, clock)
+            taught = teaching(config, policy)
+            trained = training(config, policy, questions, clock)
     return Measured(
         machine=f"{torch.cuda.get_device_name() if ON_GPU else platform.processor() or platform.machine()} "
         f"({torch.get_num_threads()} thread(s))",
@@ -87,29 +92,23 @@ def questions_of(name: str, pool: PoolConfig) -> list[Question]:
 
 
 def drawing(
-    config: Config, policy: Policy, prompts: PromptFormat, questions: list[Question], batches: int, clock: Clock
+    config: Config, policy: OpenPolicy, questions: list[Question], batches: int, clock: Clock
 ) -> dict[str, object]:
     """Seconds per decoding step of a small and of a full batch, and the lengths of the full ones."""
     generation = config.generation
     many = generation.batch_size
     points, lengths, longest = [], [], []
     for sequences in (max(1, many // 8), many):
-        asked = [prompts.student(questions[i % len(questions)].question) for i in range(sequences)]
+        prompts = [policy.prompts.student(questions[i % len(questions)].question) for i in range(sequences)]
         generator = TransformersGenerator(policy, sequences)
         # The first call warms up: allocators, kernels.
-        generator.sample(asked[:2], samples=1, max_new_tokens=4, temperature=generation.temperature, seed=0)
+        generator.sample(prompts[:2], 1, SamplingParams(4, generation.temperature))
         # The quickest of several: whatever else the machine does only ever adds.
-        prefill = min(prefill_seconds(generator, asked, clock) for _ in range(batches))
+        prefill = min(prefill_seconds(generator, prompts, clock) for _ in range(batches))
         rates, lengths, longest = [], [], []
         for seed in range(batches):
             started = clock.now()
-            drawn = generator.sample(
-                asked,
-                samples=1,
-                max_new_tokens=generation.student_max_new_tokens,
-                temperature=generation.temperature,
-                seed=seed,
-            )
+            drawn = generator.sample(prompts, 1, policy.student_params(seed))
             tokens = [completions[0].tokens for completions in drawn]
             rates.append((clock.now() - started - prefill) / max(tokens))
             lengths += tokens
@@ -117,7 +116,7 @@ def drawing(
         if min(rates) <= 0:
             raise SystemExit("no decoding time is left beside the prompts': the machine is too busy; measure again")
         points.append(DecodingPoint(sequences=sequences, seconds=min(rates)))
-    prompt_tokens = fmean(len(policy.tokenizer(text)["input_ids"]) for text in asked)
+    prompt_tokens = fmean(len(ids) for ids in encode(prompts, policy.tokenizer))
     limit = generation.student_max_new_tokens
     return {
         "decoding": points,
@@ -128,25 +127,25 @@ def drawing(
     }
 
 
-def prefill_seconds(generator: TransformersGenerator, asked: list[str], clock: Clock) -> float:
+def prefill_seconds(generator: TransformersGenerator, prompts: list[str], clock: Clock) -> float:
     """What `generate` takes until the first token."""
     started = clock.now()
-    generator.greedy(asked, max_new_tokens=1)
+    generator.greedy(prompts, max_new_tokens=1)
     return clock.now() - started
 
 
-def teaching(config: Config, policy: Policy, prompts: PromptFormat, grader: Grader) -> dict[str, object]:
+def teaching(config: Config, policy: OpenPolicy) -> dict[str, object]:
     """The base model as a teacher: lengths, and the share of its completions that is accepted."""
     limit = config.generation.teacher_max_new_tokens
     completions = RecordedCompletions(policy, config.generation.batch_size)
     acceptance = None
     try:
-        writer = SingleTurnWriter(completions, grader, prompts, config.generation, max_draws_per_question=8)
-        acceptance = acceptance_rate(writer.write(64, seed=0))
+        writer = SingleTurnWriter(replace(policy, generator=completions), max_draws_per_question=8)
+        acceptance = acceptance_rate(writer.write([str(i) for i in range(64)], seed=0))
     except TeacherOutputError as error:
         print(f"acceptance: not measured: {str(error).splitlines()[0]}", file=sys.stderr)
     return {
-        "teacher_prompt_tokens": len(policy.tokenizer(prompts.teacher())["input_ids"]),
+        "teacher_prompt_tokens": len(encode([policy.prompts.teacher()], policy.tokenizer)[0]),
         "teacher_length": fmean(completions.tokens) / limit,
         "teacher_longest": max(completions.tokens) / limit,
         "acceptance": acceptance,
@@ -160,18 +159,16 @@ class RecordedCompletions(TransformersGenerator):
         super().__init__(policy, batch_size)
         self.tokens: list[int] = []
 
-    def sample(self, prompts: list[str], **settings) -> list[list[Completion]]:
-        drawn = super().sample(prompts, **settings)
+    def sample(self, prompts: list[str], samples: int, params: SamplingParams) -> list[list[Completion]]:
+        drawn = super().sample(prompts, samples, params)
         self.tokens += [completion.tokens for completions in drawn for completion in completions]
         return drawn
 
 
-def training(
-    config: Config, policy: Policy, prompts: PromptFormat, grader: Grader, questions: list[Question], clock: Clock
-) -> dict[str, float]:
+def training(config: Config, policy: OpenPolicy, questions: list[Question], clock: Clock) -> dict[str, float]:
     """The parts of a student step, each timed inside the trainer: log-probabilities, backward, AdamW, grading."""
     student = config.student
-    trainer = StudentTrainer(policy, prompts, grader, student, config.generation)
+    trainer = StudentTrainer(policy, student)
     parts, seconds = StepParts(trainer.trainer, clock), clock.seconds
     schedule = constant_schedule(questions, STUDENT_STEPS, student.batch_size, seed=0)
     trainer.train(schedule, seed=0, reference=copy_weights(policy.model))
@@ -213,7 +210,8 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, default=Path("throughput.yaml"))
     options = parser.parse_args()
-    config = located(load(options.configfile), str(options.configfile), PROJECT)
+    set_up_process()
+    config = resolve_paths(load(options.configfile), str(options.configfile), PROJECT)
     used = sorted({dataset.model for dataset in config.datasets.values()})
     if options.model not in used:
         parser.error(f"--model {options.model}: the data sets have {used}")

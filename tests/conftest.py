@@ -4,8 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hard_problems import write_hard_problems
 
-import soar_pipeline  # noqa: F401  (sets one thread per process before torch is imported)
+from soar_pipeline.config import Config, load
+from soar_pipeline.config.paths import resolve_paths
+
+# Before torch is imported, and for the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -17,8 +23,20 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def base_model() -> Path:
-    """The embedded world's base model, as shipped."""
+    """The toy task's base model, as shipped."""
     return PROJECT / "resources" / "models" / "digit-shuffles"
+
+
+@pytest.fixture(scope="session")
+def smoke(project) -> Config:
+    """The smallest configuration: trainings of seconds."""
+    return resolve_paths(load(project / "config" / "smoke.yaml"), "smoke.yaml", project)
+
+
+@pytest.fixture(scope="session")
+def hard_problems(tmp_path_factory) -> Path:
+    """Four problems."""
+    return write_hard_problems(tmp_path_factory.mktemp("problems") / "hard.parquet", [3, 4, 5, 6])
 
 
 @pytest.fixture(scope="session")

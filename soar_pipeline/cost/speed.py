@@ -1,64 +1,81 @@
 """How fast a machine runs a model: derived from a device's stated figures, or read from a measured file."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from soar_pipeline.config import ConfigError, Section, readable
-from soar_pipeline.cost.model_size import BYTES, ModelSize
-from soar_pipeline.located import find
+from soar_pipeline.cost.model_size import BYTES, HELD, ModelSize
 
 Engine = Literal["transformers", "vllm"]
-
-# AdamW and gradient clipping read or write parameter-sized arrays about so often: parameters, gradients (clipped and
-# zeroed) and two moments.
-OPTIMIZER_PASSES = 10
+Share = Field(gt=0, le=1)
 
 
 class Figure(Section):
     """A number and, in one line, where it comes from."""
 
-    value: float = Field(ge=0)
+    value: NonNegativeFloat
     basis: str
 
 
-class EngineFigures(Section):
-    """What an engine makes of a device in decoding."""
-
-    bandwidth_utilisation: Figure
-    flops_utilisation: Figure
-    seconds_per_layer: Figure
-    cache_traffic: Figure
-
-
 class Device(Section):
-    """A device's stated figures: `resources/throughput/<device>.yaml`. Rates are per second."""
+    """A device's stated figures by name: `resources/throughput/<device>.yaml`. Rates are per second."""
 
     name: str
     kind: Literal["gpu", "cpu"]
-    peak_flops: dict[Literal["bfloat16", "float32"], Figure]
-    memory_bandwidth: Figure
-    generation: dict[Engine, EngineFigures]
-    training_flops_utilisation: Figure
-    job_start_seconds: Figure
-    engine_start_seconds: dict[Engine, Figure]
-    plumbing_seconds: Figure
-    grading_seconds: Figure
-    disk_bandwidth: Figure
+    figures: dict[str, Figure]
+
+    def __getitem__(self, name: str) -> float:
+        return self.figures[name].value
+
+
+class StatedSpeed:
+    """A roofline: whatever takes longer, reading all weights and caches or computing; a CPU counts by `cores`.
+
+    A pass takes 2 FLOPs per parameter and token (attention, a few per cent, is not counted), its backward pass twice.
+    """
+
+    def __init__(
+        self, device: Device, size: ModelSize, dtype: str, engine: Engine, cores: int = 1, awake: bool = False
+    ):
+        """awake: vLLM keeps its memory while a model trains."""
+        weights, bandwidth = size.parameters * BYTES[dtype], device["memory_bandwidth"]
+        peak, decoding = device[f"peak_flops.{dtype}"] * cores, f"generation.{engine}"
+        self.launch = size.layers * device[f"{decoding}.seconds_per_layer"]
+        self.read = 1 / (bandwidth * device[f"{decoding}.bandwidth_utilisation"])
+        self.compute = 2 * size.parameters / (peak * device[f"{decoding}.flops_utilisation"])
+        self.weights, self.cache = weights, size.cache_bytes(dtype) * device[f"{decoding}.cache_traffic"]
+        self.forward_seconds_per_token = 2 * size.parameters / (peak * device["training_flops_utilisation"])
+        self.prefill_seconds_per_token = self.forward_seconds_per_token
+        self.backward_seconds_per_token = 2 * self.forward_seconds_per_token
+        # AdamW reads and writes weights and moments; gradients are clipped, read and zeroed.
+        held = HELD[dtype]
+        traffic = 2 * (held["weights"] + held["moments"]) + 4 * held["gradients"]
+        self.optimizer_seconds = size.parameters * traffic / bandwidth
+        # Moments that lie in the machine's memory come and go.
+        self.offload_seconds = 2 * size.parameters * held["moments"] / device["host_bandwidth"]
+        self.grading_seconds, self.disk_bandwidth = device["grading_seconds"], device["disk_bandwidth"]
+        self.draw_seconds = device[f"{decoding}.seconds_per_draw{'_awake' if awake else ''}"]
+        start = device["job_start_seconds"] + device[f"engine_start_seconds.{engine}"]
+        self.job_start_seconds = start + weights / self.disk_bandwidth
+
+    def decoding_step(self, sequences: float, context: float) -> float:
+        """Seconds of one token more for each of `sequences`, which hold `context` tokens on average."""
+        memory = (self.weights + self.cache * context * sequences) * self.read
+        return self.launch + max(memory, self.compute * sequences)
 
 
 class DecodingPoint(Section):
     """One measured batch: `seconds` per decoding step of so many `sequences`."""
 
     sequences: int = Field(ge=1)
-    seconds: float = Field(gt=0)
+    seconds: PositiveFloat
 
 
 class Measured(Section):
-    """What `benchmarks/throughput.py` writes: this machine, one model."""
+    """What `benchmarks/throughput.py` writes: this machine, one model. Tokens include padding."""
 
     machine: str
     kind: Literal["gpu", "cpu"]
@@ -67,155 +84,43 @@ class Measured(Section):
     parameters: int
     dtype: Literal["bfloat16", "float32"]
     decoding: tuple[DecodingPoint, DecodingPoint]
-    prefill_seconds_per_token: float = Field(ge=0)
-    forward_seconds_per_token: float = Field(ge=0)
-    backward_seconds_per_token: float = Field(ge=0)
-    optimizer_seconds: float = Field(ge=0)
-    grading_seconds: float = Field(ge=0)
-    job_start_seconds: float = Field(ge=0)
-    plumbing_seconds: float = Field(ge=0)
-    disk_bandwidth: float = Field(gt=0)
+    prefill_seconds_per_token: NonNegativeFloat
+    forward_seconds_per_token: NonNegativeFloat
+    backward_seconds_per_token: NonNegativeFloat
+    optimizer_seconds: NonNegativeFloat
+    draw_seconds: NonNegativeFloat = 0
+    offload_seconds: NonNegativeFloat = 0
+    grading_seconds: NonNegativeFloat
+    job_start_seconds: NonNegativeFloat
+    plumbing_seconds: NonNegativeFloat
+    disk_bandwidth: PositiveFloat
     student_prompt_tokens: int = Field(ge=1)
     teacher_prompt_tokens: int = Field(ge=1)
-    base_length: float = Field(gt=0, le=1)
-    base_longest: float = Field(gt=0, le=1)
-    teacher_length: float = Field(gt=0, le=1)
-    teacher_longest: float = Field(gt=0, le=1)
-    acceptance: float | None = Field(gt=0, le=1)
+    base_length: float = Share
+    base_longest: float = Share
+    teacher_length: float = Share
+    teacher_longest: float = Share
+    acceptance: float | None = Share
 
     @property
     def observed(self) -> dict[str, float]:
         """The assumptions that this file replaces."""
-        found = {name: getattr(self, name) for name in ("base_length", "teacher_length", "acceptance")}
-        return {name: value for name, value in found.items() if value is not None}
-
-
-class Speed(Protocol):
-    """Seconds of the parts of a job. Tokens are positions computed, padding included."""
-
-    job_start: float
-    grading: float
-    disk_bandwidth: float
+        values = {name: getattr(self, name) for name in ("base_length", "teacher_length", "acceptance")}
+        return {name: value for name, value in values.items() if value is not None}
 
     def decoding_step(self, sequences: float, context: float) -> float:
-        """One token more for each of `sequences`, which hold `context` tokens on average."""
-        ...
-
-    def prefill(self, tokens: float) -> float: ...
-
-    def forward(self, tokens: float) -> float: ...
-
-    def backward(self, tokens: float) -> float: ...
-
-    def optimizer_step(self) -> float: ...
-
-
-@dataclass(frozen=True)
-class DerivedSpeed:
-    """A roofline: whatever takes longer, reading memory or computing; `cores` of a CPU count, a GPU is one."""
-
-    device: Device
-    size: ModelSize
-    dtype: str
-    engine: Engine
-    cores: int = 1
-
-    def decoding_step(self, sequences: float, context: float) -> float:
-        """Reads every weight once and every sequence's cache; launches its kernels layer by layer."""
-        engine = self.device.generation[self.engine]
-        cache = self.size.cache_bytes(self.dtype) * context * sequences * engine.cache_traffic.value
-        memory = (self.weight_bytes + cache) / (self.device.memory_bandwidth.value * engine.bandwidth_utilisation.value)
-        compute = 2 * self.size.parameters * sequences / (self._peak * engine.flops_utilisation.value)
-        return self.size.layers * engine.seconds_per_layer.value + max(memory, compute)
-
-    def prefill(self, tokens: float) -> float:
-        return self.forward(tokens)
-
-    def forward(self, tokens: float) -> float:
-        """2 FLOPs per parameter and token; attention over a thousand tokens adds a few per cent, not counted."""
-        return 2 * self.size.parameters * tokens / (self._peak * self.device.training_flops_utilisation.value)
-
-    def backward(self, tokens: float) -> float:
-        """Twice the forward pass."""
-        return 2 * self.forward(tokens)
-
-    def optimizer_step(self) -> float:
-        return OPTIMIZER_PASSES * self.weight_bytes / self.device.memory_bandwidth.value
-
-    @property
-    def weight_bytes(self) -> int:
-        return self.size.parameters * BYTES[self.dtype]
-
-    @property
-    def _peak(self) -> float:
-        return self.device.peak_flops[self.dtype].value * self.cores
-
-    @property
-    def job_start(self) -> float:
-        read = self.weight_bytes / self.disk_bandwidth
-        start = self.device.job_start_seconds.value + self.device.engine_start_seconds[self.engine].value
-        return start + read
-
-    @property
-    def grading(self) -> float:
-        return self.device.grading_seconds.value
-
-    @property
-    def disk_bandwidth(self) -> float:
-        return self.device.disk_bandwidth.value
-
-
-@dataclass(frozen=True)
-class MeasuredSpeed:
-    """As measured; a decoding step is a straight line in the number of sequences, through two measured points."""
-
-    measured: Measured
-
-    def decoding_step(self, sequences: float, context: float) -> float:
-        few, many = self.measured.decoding
-        slope = max(0.0, (many.seconds - few.seconds) / (many.sequences - few.sequences))
-        # Of smaller batches than the first nothing is known but that they take no longer.
+        """As above: a straight line in the number of sequences, through two measured points."""
+        few, many = sorted(self.decoding, key=lambda point: point.sequences)
+        slope = max(0.0, many.seconds - few.seconds) / max(1, many.sequences - few.sequences)
+        # Of batches smaller than the first nothing is known but that they take no longer.
         return few.seconds + slope * max(0.0, sequences - few.sequences)
 
-    def prefill(self, tokens: float) -> float:
-        return self.measured.prefill_seconds_per_token * tokens
 
-    def forward(self, tokens: float) -> float:
-        return self.measured.forward_seconds_per_token * tokens
-
-    def backward(self, tokens: float) -> float:
-        return self.measured.backward_seconds_per_token * tokens
-
-    def optimizer_step(self) -> float:
-        return self.measured.optimizer_seconds
-
-    @property
-    def job_start(self) -> float:
-        return self.measured.job_start_seconds
-
-    @property
-    def grading(self) -> float:
-        return self.measured.grading_seconds
-
-    @property
-    def disk_bandwidth(self) -> float:
-        return self.measured.disk_bandwidth
+Speed = StatedSpeed | Measured
 
 
-def read_device(name: str, project: Path) -> Device:
-    """The stated figures of a device; ConfigError where the file is not such a table."""
-    return _read(Path(find(f"resources/throughput/{name}.yaml", project)), Device)
-
-
-def read_measured(path: Path) -> Measured:
-    """A measured file; ConfigError names the file and the key."""
-    measured = _read(path, Measured)
-    if measured.decoding[0].sequences >= measured.decoding[1].sequences:
-        raise ConfigError(f"{path}: decoding: the second batch must be larger than the first; measure again")
-    return measured
-
-
-def _read(path: Path, kind: type[Section]):
+def read(path: Path, kind: type[Section]):
+    """A device's stated figures or a measured file; ConfigError names the file and the key."""
     try:
         return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (OSError, yaml.YAMLError) as error:

@@ -1,251 +1,201 @@
-"""What one job of each stage costs: the arithmetic of the stage, over the units of work."""
+"""What one job of each rule costs: the arithmetic of the stage, over the units of work."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
-from soar_pipeline.config import Config, SoarConfig
-from soar_pipeline.cost.assumptions import Assumed, Length
-from soar_pipeline.cost.jobs import Job
-from soar_pipeline.cost.pools import Pool
-from soar_pipeline.cost.work import Units, Work, parquet_bytes
-from soar_pipeline.slices import fresh_student_rl
-
-# Rules whose jobs run the language model; the others read and write small files.
-MODEL_RULES = (
-    "prepare_base_model",
-    "sample_attempts",
-    "train_soar",
-    "sample_questions",
-    "train_fresh_student",
-    "train_serl",
-    "evaluate_policy",
+from soar_pipeline.config import INTRINSIC_REWARDS, SoarConfig
+from soar_pipeline.config.items import (
+    Item,
+    Model,
+    QuestionSet,
+    SerlRun,
+    Shard,
+    SoarRun,
+    StudentRun,
 )
-# Sequences of a pretraining step, and tokens of each (models/embedded.py).
-PRETRAINING_BATCH, PRETRAINING_TOKENS = 96, 60
-# Sets of weights in a checkpoint of a SOAR run: teacher, its two moments, baseline and best student.
-CHECKPOINT_SETS = 5
-# Every completion runs to the token limit.
-FULL = Length(1.0)
+from soar_pipeline.cost.machine import MODEL_RULES, Machine
+from soar_pipeline.cost.work import Text, UnitCosts, Work, batches_of, parquet_bytes
+
+# Of a pretraining step: sequences times tokens of each (policy/toy_model.py).
+PRETRAINING_TOKENS = 96 * 60
 
 
-@dataclass(frozen=True)
-class Stages:
-    """Work of any job of a configuration; `upper`: every bound on it reached.
+class JobCosts:
+    """Work of any job, in a method by its rule's name; `upper`: every bound on it reached."""
 
-    `units(model, rule)` are those of a job of the rule; `parallel_students` of a SOAR run train at once.
-    """
+    def __init__(self, machine: Machine, *, upper: bool = False):
+        self.machine, self.config, self.upper, self.pools = machine, machine.config, upper, machine.pools
+        if upper:
+            self.pools = {name: replace(pool, solve_rate=None) for name, pool in machine.pools.items()}
 
-    config: Config
-    assumed: Assumed
-    pools: dict[str, Pool]
-    units: Callable[[str, str], Units]
-    parallel_students: int
-    upper: bool = False
+    def job(self, rule: str, item: Item) -> Work:
+        """Of one job of the plan, its start included; its seeds make no difference."""
+        # Without weights to evaluate, the evaluation of a training collects its attempts and runs no model.
+        collects = rule in ("evaluate_student", "evaluate_serl") and not self.config.evaluation.keep_weights
+        if rule not in MODEL_RULES or collects:
+            return Work(seconds=self.machine.plumbing_seconds)
+        model = item.model if isinstance(item, Model) else self.config.datasets[item.dataset].model
+        units = self.machine.units(model, rule, upper=self.upper)
+        return Work(seconds=units.speed.job_start_seconds) + getattr(self, rule)(units, item)
 
-    def work(self, job: Job) -> Work:
-        """Of one job; none for rules that only read and write small files."""
-        arithmetic = {
-            "prepare_base_model": self._prepare_base_model,
-            "sample_attempts": self._sample_attempts,
-            "train_soar": self._train_soar,
-            "sample_questions": self._sample_questions,
-            "train_fresh_student": self._train_fresh_student,
-            "train_serl": self._train_serl,
-            "evaluate_policy": self._evaluate_policy,
-        }
-        return arithmetic[job.rule](job) if job.rule in MODEL_RULES else Work()
+    def prepare_base_model(self, units: UnitCosts, item: Model) -> Work:
+        work, model = units.files(units.model) + Work(kept=units.model), self.config.models[item.model]
+        if model.source == "pretrain":
+            optimizer = Work(trained=PRETRAINING_TOKENS, seconds=units.speed.optimizer_seconds)
+            work += (units.passes(PRETRAINING_TOKENS, PRETRAINING_TOKENS) + optimizer) * model.pretrain_steps
+        return work
 
-    @property
-    def base_length(self) -> Length:
-        return FULL if self.upper else self.assumed.base
+    def sample_attempts(self, units: UnitCosts, item: Shard) -> Work:
+        """Blocks of problems go through the rounds; after each, those that were solved are gone."""
+        pool, rounds, work = self.pools[item.dataset], self.config.filter.rounds, Work()
+        problems = pool.problems / self.config.filter.shards
+        for block, blocks in batches_of(problems, self.config.generation.batch_size):
+            for i, samples in enumerate(rounds):
+                left = block * pool.unsolved(sum(rounds[:i]))
+                work += units.answers(left * samples, units.base, group=samples) * blocks
+        return work + Work(kept=parquet_bytes(problems * pool.attempts(rounds), work.generated))
 
-    @property
-    def student_length(self) -> Length:
-        return FULL if self.upper else self.assumed.student
+    def train_soar(self, units: UnitCosts, item: SoarRun) -> Work:
+        """Per outer step: questions, their rewards, the teacher's update and a checkpoint."""
+        soar, objective = self.config.soar_of(item.dataset, item.objective), self.config.objectives[item.objective]
+        rollouts = soar.datasets_per_step * soar.questions_per_dataset
+        promotions = self.promotions(item.dataset, item.objective)
+        turns = objective.turns * rollouts
+        # The process that holds the teacher waits while students train, and they while it works.
+        model = self.config.datasets[item.dataset].model
+        driver = self.machine.units(model, "train_soar", upper=self.upper, shared=self.machine.teacher_shares)
+        step = self._questions(driver, rollouts, objective.turns)
+        step += units.update(self.config.teacher, turns, turns, units.teacher)
+        # Of the teacher's training, baseline and best student.
+        checkpoint = units.state + 2 * units.weights
+        from_window = objective.promotion and soar.promote_from == "window"
+        if from_window:
+            # A candidate of every step of the window, at most.
+            checkpoint += soar.promotion_steps * units.weights
+        checkpoints = math.ceil(soar.outer_steps / soar.checkpoint_every)
+        work = step * soar.outer_steps + units.files(checkpoint) * checkpoints
+        if soar.sampled_teacher_step is not None:
+            # From that step on each checkpoint holds this teacher too.
+            checkpoint += units.weights
+            left = soar.outer_steps + 1 - soar.sampled_teacher_step
+            work += units.files(units.weights) * math.ceil(left / soar.checkpoint_every)
+        # A reward of the user's own is taken to train students, the dearer case.
+        if objective.reward in INTRINSIC_REWARDS:
+            samples = getattr(soar, INTRINSIC_REWARDS[objective.reward])
+            work += driver.answers(rollouts * samples, units.base, group=samples) * soar.outer_steps
+        else:
+            # Promotions are evenly spaced over the run.
+            before = soar.outer_steps / (promotions + 1)
+            first, later = soar.inner_steps, soar.inner_steps_after_promotion
+            work += self._students(units, driver, item, soar, max(first, later) if self.upper else first) * before
+            work += self._students(units, driver, item, soar, later) * (soar.outer_steps - before)
+            # A baseline is written once and read by every worker; a student that may become it, by its worker and here.
+            handed_over = soar.outer_steps if from_window else promotions
+            work += units.files(2 * units.weights) * (1 + promotions + handed_over)
+        # Greedy accuracy on the whole of train: at the start, and of every promoted student.
+        half, base, student = self._half(item.dataset), units.base, units.student
+        work += driver.answers(half, base) + driver.answers(half, student) * promotions + units.files(2 * units.model)
+        kept = 2 * units.model + parquet_bytes(rollouts, rollouts * units.teacher.mean) * soar.outer_steps
+        return work + Work(kept=kept, scratch=2 * checkpoint + 2 * units.weights)
 
-    @property
-    def teacher_length(self) -> Length:
-        return FULL if self.upper else self.assumed.teacher
+    def _students(self, units: UnitCosts, driver: UnitCosts, item: SoarRun, soar: SoarConfig, inner_steps: int) -> Work:
+        """The students of one outer step, each trained and evaluated, and the evaluation of their baseline."""
+        number, questions = soar.datasets_per_step * soar.repeats, min(soar.reward_questions, self._half(item.dataset))
+        samples = soar.reward_samples or 1
+        training = units.student_step(self.config.student) * inner_steps
+        # In its first step a student is the reference itself.
+        training += units.reference_pass(self.config.student) * -1
+        student = training + units.answers(questions * samples, units.student, group=samples) + Work(students=1)
+        waves = math.ceil(number / self.machine.parallel_students)
+        baseline = driver.answers(questions * samples, units.student, group=samples)
+        return replace(student * number, seconds=student.seconds * waves) + baseline
+
+    def sample_questions(self, units: UnitCosts, item: QuestionSet) -> Work:
+        arm = self.config.arms[item.arm]
+        turns = self.config.objectives[arm.soar_objective].turns if arm.soar_objective else 1
+        questions = self._questions(units, arm.questions.size, turns)
+        return questions + Work(kept=parquet_bytes(0, questions.generated))
+
+    def train_fresh_student(self, units: UnitCosts, item: StudentRun) -> Work:
+        """One fresh student; its processes are taken to share time out equally."""
+        if self._without_promotion(item):
+            return Work()
+        fresh = self.config.fresh_student_of(item.arm, item.dataset)
+        work = units.student_step(self.config.student_of(item.arm, item.dataset)) * fresh.steps
+        segments = self._segments(item)
+        # Adapters are small.
+        weights = units.model if fresh.lora_rank is None else 0
+        work += self._kept_for_test(units, item.dataset, segments, weights)
+        seconds = work.seconds / self.config.processes_of("train_fresh_student")
+        return replace(work, seconds=seconds) + self._files(units, segments)
+
+    def evaluate_student(self, units: UnitCosts, item: StudentRun) -> Work:
+        return Work() if self._without_promotion(item) else self._test_kept(units, item.dataset, self._segments(item))
+
+    def _segments(self, item: StudentRun) -> int:
+        fresh = self.config.fresh_student_of(item.arm, item.dataset)
+        return math.ceil(fresh.steps / fresh.evaluate_every)
+
+    def _kept_for_test(self, units: UnitCosts, dataset: str, times: int, weights: float) -> Work:
+        """What a training does for its evaluations: keep weights, or sample the attempts itself."""
+        if self.config.evaluation.keep_weights:
+            return units.files(weights * times) + Work(kept=weights * times)
+        return self._test(units, dataset, units.student, times)
+
+    def _test_kept(self, units: UnitCosts, dataset: str, times: int) -> Work:
+        """The evaluations of a training that kept its weights."""
+        return units.files(units.model * (1 + times)) + self._test(units, dataset, units.student, times)
+
+    def train_serl(self, units: UnitCosts, item: SerlRun) -> Work:
+        """Per step: questions, rollouts until enough groups are kept, one update; test now and then."""
+        serl, assumed = self.config.serl, self.machine.assumed
+        rollouts = serl.max_rollouts if self.upper else min(math.ceil(1 / assumed.serl_kept), serl.max_rollouts)
+        usable, examples = assumed.acceptance, 0
+        if serl.style == "numbered_list":
+            usable, examples = assumed.serl_list, serl.examples * assumed.question_tokens
+        rounds = most = serl.max_rounds * rollouts
+        if not self.upper:
+            rounds = min(math.ceil(rollouts * serl.questions / (serl.prompts_per_round * usable)), most)
+        training = units.self_play_step(serl, rounds, rollouts, examples) * serl.steps
+        tests = self._kept_for_test(units, item.dataset, len(serl.evaluate_at), units.model)
+        every = range(serl.checkpoint_every, serl.steps + 1, serl.checkpoint_every)
+        return training + tests + self._files(units, len({*every, *serl.evaluate_at, serl.steps}))
+
+    def evaluate_serl(self, units: UnitCosts, item: SerlRun) -> Work:
+        return self._test_kept(units, item.dataset, len(self.config.serl.evaluate_at))
+
+    def evaluate_policy(self, units: UnitCosts, item: StudentRun) -> Work:
+        text = units.base if self.config.arms[item.arm].policy == "base" else units.student
+        return Work() if self._without_promotion(item) else self._test(units, item.dataset, text)
+
+    def _test(self, units: UnitCosts, dataset: str, text: Text, times: int = 1) -> Work:
+        """Evaluations on test; their completions are kept."""
+        limit = self.config.evaluation.test_limit or math.inf
+        completions = min(limit, self._half(dataset)) * self.config.evaluation.samples
+        work = units.answers(completions, text, group=self.config.evaluation.samples) * times
+        return work + Work(kept=parquet_bytes(completions * times, work.generated))
+
+    def _files(self, units: UnitCosts, checkpoints: int) -> Work:
+        """The files of a training: its base model, checkpoints, and the model that stays."""
+        # A new checkpoint is complete before the old one goes.
+        kept = Work(students=1, kept=units.model, scratch=2 * units.state)
+        return kept + units.files(units.model + checkpoints * units.state)
+
+    def _questions(self, units: UnitCosts, count: int, turns: int) -> Work:
+        max_draws = self.config.teacher.max_draws_per_question
+        acceptance = 1 / max_draws if self.upper else self.machine.assumed.acceptance
+        return units.questions(count, turns, acceptance, max_draws)
 
     def promotions(self, dataset: str, objective: str) -> int:
         """Promotions of a SOAR run: no more than its windows allow."""
         soar = self.config.soar_of(dataset, objective)
-        if not self.config.objectives[objective].promotion:
-            return 0
-        possible = soar.outer_steps // soar.moving_average_window
-        return possible if self.upper else min(self.assumed.values.promotions, possible)
+        possible = soar.outer_steps // soar.moving_average_window if self.config.objectives[objective].promotion else 0
+        return possible if self.upper else min(self.machine.assumed.promotions, possible)
 
-    def steps_before_promotion(self, dataset: str, objective: str) -> float:
-        """Outer steps with the shorter inner loop: promotions are evenly spaced over the run."""
-        steps, promotions = self.config.soar_of(dataset, objective).outer_steps, self.promotions(dataset, objective)
-        return steps / (promotions + 1) if promotions else steps
-
-    def student(self, dataset: str, soar: SoarConfig, inner_steps: int) -> Work:
-        """One student of the inner loop: trained, examined, its weights kept until the next outer step."""
-        units, config = self._units(dataset, "train_soar"), self.config.student
-        step = units.student_step(config, config.batch_size * config.group_size, self.student_length)
-        exam = units.solutions(self._reward_questions(dataset, soar), self.student_length)
-        return step.times(inner_steps) + exam + units.files(2) + Work(students=1)
-
-    def fresh_student(self, arm: str, dataset: str) -> Work:
-        """One fresh student, its evaluations on test included; its processes are taken to share time out equally."""
-        units, fresh = self._units(dataset, "train_fresh_student"), self.config.fresh_student_of(arm, dataset)
-        student = fresh_student_rl(self.config, dataset, arm)
-        segments = math.ceil(fresh.steps / fresh.evaluate_every)
-        step = units.student_step(student, student.batch_size * student.group_size, self.student_length)
-        completions = self._test_completions(dataset)
-        evaluation = units.solutions(completions, self.student_length)
-        # A checkpoint: weights and AdamW's two moments; the new one is whole before the old one goes.
-        save = units.files(3) + Work(scratch=2 * 3 * units.weights)
-        rows = parquet_bytes(completions * segments, evaluation.generated * segments)
-        start = Work(seconds=units.speed.job_start, students=1, kept=units.weights + rows)
-        shared = step.times(fresh.steps) + evaluation.times(segments)
-        processes = self.config.processes_of("train_fresh_student")
-        return start + shared.taking(shared.seconds / processes) + save.times(segments) + units.files(1)
-
-    def _prepare_base_model(self, job: Job) -> Work:
-        units, model = self.units(job.name, job.rule), self.config.models[job.name]
-        work = Work(seconds=units.speed.job_start, kept=units.weights) + units.files(1)
-        if model.source == "pretrain":
-            tokens = PRETRAINING_BATCH * PRETRAINING_TOKENS
-            seconds = units.speed.forward(tokens) + units.speed.backward(tokens) + units.speed.optimizer_step()
-            work += Work(trained=tokens, seconds=seconds).times(model.pretrain_steps)
-        return work
-
-    def _sample_attempts(self, job: Job) -> Work:
-        """Blocks of problems go through the rounds; after each, those that were solved are gone."""
-        units, pool, rounds = self._units(job.dataset, job.rule), self.pools[job.dataset], self.config.filter.rounds
-        problems = pool.problems / self.config.filter.shards
-        work = Work(seconds=units.speed.job_start)
-        for block, blocks in _blocks(problems, self.config.generation.batch_size):
-            for i, samples in enumerate(rounds):
-                unsolved = block * pool.rates.unsolved(sum(rounds[:i]))
-                work += units.solutions(unsolved * samples, self.base_length).times(blocks)
-        completions = problems * pool.attempts(rounds)
-        return work + Work(kept=parquet_bytes(completions, work.generated))
-
-    def _train_soar(self, job: Job) -> Work:
-        dataset, objective = job.dataset, job.name
-        units, soar = self._units(dataset, job.rule), self.config.soar_of(dataset, objective)
-        rollouts = soar.datasets * soar.questions_per_dataset
-        turns = self.config.objectives[objective].turns
-        asked = self._questions(dataset, job.rule, rollouts, turns)
-        teacher = asked + units.teacher_step(self.config.teacher, turns * rollouts, self.teacher_length)
-        before = self.steps_before_promotion(dataset, objective)
-        work = Work(seconds=units.speed.job_start) + (teacher + units.files(CHECKPOINT_SETS)).times(soar.outer_steps)
-        samples = reward_samples(self.config.objectives[objective].reward, soar)
-        if samples:
-            work += units.solutions(rollouts * samples, self.base_length).times(soar.outer_steps)
-        else:
-            inner, after = soar.inner_steps, soar.inner_steps_after_promotion
-            if self.upper:
-                inner = max(inner, after)
-            work += self._population(dataset, soar, inner).times(before)
-            work += self._population(dataset, soar, after).times(soar.outer_steps - before)
-        # Greedy accuracy on the whole of train: at the start, and of every promoted student.
-        work += units.solutions(self._half(dataset), self.base_length)
-        promotions = self.promotions(dataset, objective)
-        work += units.solutions(self._half(dataset), self.student_length).times(promotions)
-        text = self.teacher_length.tokens(self.config.generation.teacher_max_new_tokens)
-        kept = 2 * units.weights + parquet_bytes(rollouts, rollouts * text) * soar.outer_steps
-        population = soar.datasets * soar.repeats + 1
-        return work + units.files(2) + Work(kept=kept, scratch=(2 * CHECKPOINT_SETS + population) * units.weights)
-
-    def _population(self, dataset: str, soar: SoarConfig, inner_steps: int) -> Work:
-        """The students of one outer step, and their baseline's exam."""
-        units, students = self._units(dataset, "train_soar"), soar.datasets * soar.repeats
-        student = self.student(dataset, soar, inner_steps)
-        waves = math.ceil(students / self.parallel_students)
-        exam = units.solutions(self._reward_questions(dataset, soar), self.student_length)
-        return student.times(students).taking(student.seconds * waves) + exam + units.files(1)
-
-    def _sample_questions(self, job: Job) -> Work:
-        units = self._units(job.dataset, job.rule)
-        arm = self.config.arms[job.name]
-        turns = self.config.objectives[arm.soar_objective].turns if arm.soar_objective else 1
-        asked = self._questions(job.dataset, job.rule, arm.questions.size, turns)
-        return asked + Work(seconds=units.speed.job_start, kept=parquet_bytes(0, asked.generated))
-
-    def _train_fresh_student(self, job: Job) -> Work:
-        if self._without_promotion(job):
-            return Work(seconds=self._units(job.dataset, job.rule).speed.job_start)
-        return self.fresh_student(job.name, job.dataset)
-
-    def _train_serl(self, job: Job) -> Work:
-        """Per step: questions, rollouts until enough groups are kept, one update; test now and then."""
-        units, serl, assumed = self._units(job.dataset, job.rule), self.config.serl, self.assumed.values
-        rollouts = serl.max_rollouts if self.upper else min(math.ceil(1 / assumed.serl_kept), serl.max_rollouts)
-        if serl.style == "numbered_list":
-            usable, prompt = assumed.serl_list, units.teacher_prompt + serl.examples * assumed.question_tokens
-        else:
-            usable, prompt = assumed.acceptance, units.teacher_prompt
-        most = serl.max_rounds * rollouts
-        asked = math.ceil(rollouts * serl.questions / (serl.prompts_per_round * usable))
-        rounds = most if self.upper else min(asked, most)
-        step = units.self_play_questions(serl, rounds, prompt, self.teacher_length)
-        step += units.self_play_rollout(serl, self.student_length).times(rollouts)
-        step += units.self_play_update(serl, self.student_length)
-        completions = self._test_completions(job.dataset)
-        evaluation = units.solutions(completions, self.student_length).times(len(serl.evaluate_at))
-        every = range(serl.checkpoint_every, serl.steps + 1, serl.checkpoint_every)
-        checkpoints = units.files(3).times(len({*every, *serl.evaluate_at, serl.steps}))
-        rows = parquet_bytes(completions * len(serl.evaluate_at), evaluation.generated)
-        start = Work(seconds=units.speed.job_start, students=1, kept=units.weights + rows, scratch=6 * units.weights)
-        return start + step.times(serl.steps) + evaluation + checkpoints + units.files(1)
-
-    def _evaluate_policy(self, job: Job) -> Work:
-        units = self._units(job.dataset, job.rule)
-        start = Work(seconds=units.speed.job_start)
-        if self._without_promotion(job):
-            return start
-        length = self.base_length if self.config.arms[job.name].policy == "base" else self.student_length
-        completions = self._test_completions(job.dataset)
-        drawn = units.solutions(completions, length)
-        return start + drawn + Work(kept=parquet_bytes(completions, drawn.generated))
-
-    def _questions(self, dataset: str, rule: str, count: int, turns: int) -> Work:
-        if turns == 2:
-            return self._units(dataset, rule).two_turns(count, self.teacher_length)
-        max_draws = self.config.teacher.max_draws_per_question
-        acceptance = 1 / max_draws if self.upper else self.assumed.values.acceptance
-        return self._units(dataset, rule).questions(count, acceptance, max_draws, self.teacher_length)
-
-    def _without_promotion(self, job: Job) -> bool:
-        arm = self.config.arms[job.name]
-        if not arm.lives_on_promotions:
-            return False
-        return self.promotions(arm.transfer_from or job.dataset, arm.soar_objective) == 0
-
-    def _units(self, dataset: str, rule: str) -> Units:
-        return self.units(self.config.datasets[dataset].model, rule)
+    def _without_promotion(self, item: StudentRun) -> bool:
+        arm = self.config.arms[item.arm]
+        return arm.needs_promotion and not self.promotions(arm.transfer_from or item.dataset, arm.soar_objective)
 
     def _half(self, dataset: str) -> float:
         """Problems of train, or of test."""
         return self.pools[dataset].hard(self.config.filter.rounds) / 2
-
-    def _reward_questions(self, dataset: str, soar: SoarConfig) -> float:
-        return min(soar.reward_questions, self._half(dataset))
-
-    def _test_completions(self, dataset: str) -> float:
-        limit = self.config.evaluation.test_limit or math.inf
-        return min(limit, self._half(dataset)) * self.config.evaluation.samples
-
-
-def reward_samples(reward: str, soar: SoarConfig) -> int:
-    """Student completions per question of a reward that trains no students; 0 of one that does.
-
-    A reward of a user's own is taken to train students, the dearer case.
-    """
-    samples = {
-        "learnability": soar.learnability_samples,
-        "absolute_zero": soar.absolute_zero_samples,
-        "r_zero": soar.r_zero_samples,
-    }
-    return samples.get(reward, 0)
-
-
-def _blocks(problems: float, size: int) -> list[tuple[float, float]]:
-    """(problems in a block, how many such blocks)."""
-    full, rest = divmod(problems, size)
-    return [(block, number) for block, number in ((size, full), (rest, 1)) if block and number]

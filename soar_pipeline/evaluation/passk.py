@@ -13,8 +13,8 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     """Unbiased probability that at least one of k draws is right, per problem: 1 - C(n-c, k) / C(n, k).
 
     num_samples, num_correct: int, shape (problems,). Returns float64, shape (problems,), in [0, 1].
-    Raises ValueError where k > num_samples, k < 1 or num_correct > num_samples.
-    Source: Chen et al. 2021, eq. 1 (spec section 6).
+    Raises ValueError if k > num_samples, k < 1 or num_correct > num_samples.
+    Source: Chen et al. 2021, eq. 1 (docs/method.md §6).
     """
     n, c = np.asarray(num_samples), np.asarray(num_correct)
     if k < 1 or np.any(k > n):
@@ -22,7 +22,7 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> np.ndar
     if np.any(c > n) or np.any(c < 0):
         raise ValueError("a problem has more right samples than samples, or fewer than none")
     draw = np.arange(k)
-    # Draw by draw, the chance that it is wrong too; a product, as binomials of large n overflow.
+    # Draw by draw, the chance that this one is wrong too: a product, because binomials of large n overflow.
     wrong_left = np.clip(n[..., None] - c[..., None] - draw, 0, None)
     return 1.0 - np.prod(wrong_left / (n[..., None] - draw), axis=-1)
 
@@ -31,7 +31,7 @@ def mean_pass_at_k(attempts: pa.Table, ks: tuple[int, ...]) -> dict[int, float]:
     """pass@k over the problems, per step, averaged over the steps, for every k of `ks`.
 
     attempts: ATTEMPT_COLUMNS of at least one row. A verdict `timeout` counts as not solved.
-    Raises ValueError where a problem has fewer than k samples.
+    Raises ValueError if a problem has fewer than k samples.
     """
     right = pc.cast(pc.equal(attempts["verdict"], "right"), pa.int64())
     samples = attempts.select(["step", "problem_id"]).append_column("right", right)

@@ -1,4 +1,4 @@
-"""The taxonomy of questions: what a judge says about each, and the shares over many (spec section 8).
+"""The taxonomy of questions: what a judge says about each, and the shares over many (docs/method.md §8).
 
 The five kinds of error split the questions: one that has no single meaning or no solution (`ambiguous`, `ill_posed`)
 is not well posed and has no right answer; a well-posed one has an answer, and the stated one is right (`none`) or
@@ -63,8 +63,8 @@ class _JudgesReply(Verdict):
 class Judgement:
     """The verdict on one question, or None and the reason.
 
-    attempts: replies that were read for it, cached or not (0: the judge is no model); tokens: of all these replies,
-    None where the judge does not count them.
+    attempts: replies that were read for it, cached or not (0: the judge is not a model); tokens: of all these replies,
+    None if the judge does not count them.
     """
 
     verdict: Verdict | None
@@ -106,11 +106,11 @@ def judge_prompt(template: str, case: Case) -> str:
     boundary = hashlib.sha256(json.dumps(case).encode()).hexdigest()[:16]
     values = {"boundary": boundary, "question": question, "answer": answer}
     # One pass: a question that says {answer} stays as it is.
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+    return _PLACEHOLDER.sub(lambda placeholder: values[placeholder[1]], template)
 
 
 def parse_verdict(reply: Reply) -> Verdict:
-    """The verdict in a reply: one JSON object with exactly the keys asked for, and nothing around it.
+    """The verdict in a reply: one JSON object with exactly the keys of the prompt, and nothing around it.
 
     Raises MalformedReply; nothing is repaired or guessed.
     """
@@ -125,7 +125,7 @@ def _verdict(text: str) -> Verdict:
     try:
         values = json.loads(_unfenced(text.strip()), object_pairs_hook=_without_repeated_keys)
     except (ValueError, RecursionError) as error:
-        raise MalformedReply(f"no JSON object: {error}") from None
+        raise MalformedReply(f"not a JSON object: {error}") from None
     try:
         said = _JudgesReply.model_validate(values)
     except ValidationError as error:
@@ -144,7 +144,7 @@ def _unfenced(text: str) -> str:
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key is repeated")
     return dict(pairs)
 
 
@@ -166,7 +166,7 @@ def judgement(replies: Sequence[Reply], verdict: Verdict | None, reason: str | N
 
 
 def total(counts: Iterable[int | None]) -> int | None:
-    """Their sum; None where one is not known."""
+    """Their sum; None if one of them is not known."""
     counts = list(counts)
     return None if None in counts else sum(counts)
 
@@ -182,63 +182,27 @@ def judged_rows(questions: Sequence[Mapping[str, Any]], judge: Judge) -> list[di
     paid: set[Case] = set()
     rows = []
     for row, case in zip(questions, cases, strict=True):
-        found = judgements[case]
+        judged = judgements[case]
         first = case not in paid
         paid.add(case)
-        verdict = found.verdict.model_dump() if found.verdict else dict.fromkeys(Verdict.model_fields)
+        verdict = judged.verdict.model_dump() if judged.verdict else dict.fromkeys(Verdict.model_fields)
         rows.append(
             {
                 "question_id": row["question_id"],
                 "question": row["question"],
                 "answer": row["answer"],
                 **verdict,
-                "attempts": found.attempts if first else 0,
-                "reason": found.reason,
-                "prompt_tokens": found.prompt_tokens if first else 0,
-                "completion_tokens": found.completion_tokens if first else 0,
+                "attempts": judged.attempts if first else 0,
+                "reason": judged.reason,
+                "prompt_tokens": judged.prompt_tokens if first else 0,
+                "completion_tokens": judged.completion_tokens if first else 0,
             }
         )
     return rows
 
 
-@dataclass(frozen=True)
-class TaxonomyShares:
-    """Counts of questions with and without a verdict, and shares of those with one, in [0, 1] (None: no question).
-
-    replies: read for them, cached or not; tokens: of those whose count is known.
-    """
-
-    judged: int
-    unjudged: int
-    well_posed: float | None
-    correct: float | None
-    errors: dict[ErrorType, float | None]
-    replies: int
-    prompt_tokens: int
-    completion_tokens: int
-
-
-def taxonomy_shares(rows: Sequence[Mapping[str, Any]]) -> TaxonomyShares:
-    """Over TAXONOMY rows, each question with the same weight."""
-    judged = [row for row in rows if row["error_type"] is not None]
-
-    def share(of: Iterable[bool]) -> float | None:
-        return sum(of) / len(judged) if judged else None
-
-    return TaxonomyShares(
-        judged=len(judged),
-        unjudged=len(rows) - len(judged),
-        well_posed=share(row["well_posed"] for row in judged),
-        correct=share(row["correct"] for row in judged),
-        errors={kind: share(row["error_type"] == kind for row in judged) for kind in ERROR_TYPES},
-        replies=sum(row["attempts"] for row in rows),
-        prompt_tokens=sum(row["prompt_tokens"] or 0 for row in rows),
-        completion_tokens=sum(row["completion_tokens"] or 0 for row in rows),
-    )
-
-
-def cost(judge: object, shares: TaxonomyShares) -> float | None:
-    """Money, at the prices of the configured judge and in their currency; None where it has none."""
+def prices(judge: object) -> tuple[float, float] | None:
+    """Of a prompt token and of a completion token, in the currency of the configuration; None if it gives none."""
     if not isinstance(judge, EndpointJudge) or judge.prompt_price is None:
         return None
-    return (judge.prompt_price * shares.prompt_tokens + judge.completion_price * shares.completion_tokens) / 1e6
+    return judge.prompt_price / 1e6, judge.completion_price / 1e6

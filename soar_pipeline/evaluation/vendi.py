@@ -1,5 +1,6 @@
-"""How different a set of questions is: Vendi score, and mean pairwise cosine distance (spec section 8)."""
+"""How different a set of questions is: Vendi score, and mean pairwise cosine distance (docs/method.md §8)."""
 
+import warnings
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,7 @@ def embed(texts: list[str], embedder: str) -> np.ndarray:
     """Embeddings of unit length, float64, shape (texts, dimensions).
 
     embedder: `character_ngrams`, or a sentence-transformers or Hugging Face model by name or folder.
-    Raises ConfigError where that model cannot be had.
+    Raises ConfigError if that model cannot be loaded.
     """
     if not texts:
         raise ValueError("no text to embed")
@@ -28,11 +29,15 @@ def vendi_score(kernel: np.ndarray) -> float:
     """exp of the entropy of the eigenvalues of K/n: the effective number of different items, in [1, n].
 
     kernel: symmetric, positive semi-definite, ones on the diagonal, shape (n, n).
-    Source: Friedman & Dieng 2023, eq. 1. (Their package warns from SciPy, so these are our own three lines.)
+    Source: Friedman & Dieng 2023, eq. 1, in their package.
     """
-    eigenvalues = np.linalg.eigvalsh(kernel / len(kernel))
-    positive = eigenvalues[eigenvalues > 0]
-    return float(np.exp(-np.sum(positive * np.log(positive))))
+    # Imported here: it brings in scikit-learn, which a training that measures distances only does not need.
+    from vendi_score.vendi import score_K
+
+    with warnings.catch_warnings():
+        # It asks for a name that SciPy has deprecated; no figure depends on that.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return float(score_K(kernel))
 
 
 def vendi_bootstrap(
@@ -86,11 +91,13 @@ def _sentence_model(embedder: str) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError:
         raise ConfigError(
-            f"diversity.embedder: {embedder} needs the package sentence-transformers "
-            f"(pip install 'soar-pipeline[embeddings]'); `{CHARACTER_NGRAMS}` needs nothing"
+            f"diversity.embedder: {embedder} needs the package sentence-transformers; install it with "
+            f"pip install 'soar-pipeline[embeddings]', or set `{CHARACTER_NGRAMS}`, which needs no model"
         ) from None
     try:
         return SentenceTransformer(embedder)
     except (OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise ConfigError(f"diversity.embedder: {embedder} cannot be loaded: {reason}") from None
+        raise ConfigError(
+            f"diversity.embedder: {embedder} cannot be loaded ({reason}); check the name or the folder"
+        ) from None

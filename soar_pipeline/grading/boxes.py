@@ -8,7 +8,7 @@ _TOKEN = re.compile(r"\\boxed\s*\{|\\\\(?!boxed)|\\[{}]|[{}]")
 
 
 def last_boxed(text: str) -> str | None:
-    r"""Content of the last complete `\boxed{…}`, stripped; None where there is no such box.
+    r"""Content of the last complete `\boxed{…}`, stripped; None if there is no such box.
 
     Braces must balance, so the box of a truncated text does not count. The last box is the one that opens last: of
     nested boxes the innermost. Only braced boxes count: not `\boxed 5`, not `\fbox{5}`. Time is linear in the text.

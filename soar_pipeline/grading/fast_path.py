@@ -10,7 +10,7 @@ _PLAIN_INTEGER = re.compile(r"-?[0-9]{1,100}")
 
 
 def settled(gold: str, answer: str) -> bool | None:
-    """Whether `answer` verifies against `gold` where that is plain to see, else None; both stripped."""
+    """Whether `answer` verifies against `gold` if that is plain to see, else None; both stripped."""
     if not gold or not answer:
         return False
     if gold == answer:

@@ -1,9 +1,9 @@
-"""Verdicts on completions: the last box against the gold answer, by Math-Verify (spec section 4)."""
+"""Verdicts on completions: the last box against the gold answer (docs/verdicts.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from soar_pipeline.config import GradingConfig
+from soar_pipeline.config.verifiers import Verifier
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.grading.fast_path import is_plain_integer, settled
 from soar_pipeline.grading.workers import Request, Workers
@@ -14,28 +14,40 @@ REMEMBERED = 100_000
 
 @dataclass(frozen=True)
 class Grade:
-    """`verdict` is one of artifacts.VERDICTS; `extracted_answer` the content of the last box, None without one."""
+    """`verdict` is one of schemas.VERDICTS; `extracted_answer` the content of the last box, None without one."""
 
     verdict: str
     extracted_answer: str | None
 
 
 class Grader:
-    """Grades completions, with worker processes where they are needed; a context manager, or call `close`.
+    """Grades completions, with worker processes if they are needed; a context manager, or call `close`.
 
-    Belongs to the process and the thread that made it.
+    workers: processes at once; timeout_seconds: CPU seconds of one comparison; memory_mb: MB that a worker may take
+    above its start size. A comparison that needs more of either is a `timeout`. verifier: what decides whether an
+    answer is the gold. A grader belongs to the process and the thread that made it.
+
+    A verifier of the user's own that raises, returns no bool, or lies in a file that has changed is a ConfigError of
+    whichever method asks it.
     """
 
-    def __init__(self, config: GradingConfig):
-        self._workers = Workers(config)
+    def __init__(
+        self,
+        workers: int = 1,
+        timeout_seconds: int = 5,
+        memory_mb: int = 2048,
+        verifier: Verifier = "math_verify",
+    ):
+        self.reads_mathematics = verifier == "math_verify"
+        self._workers = Workers(workers, timeout_seconds, memory_mb, verifier)
         self._known: dict[Request, bool | None] = {}
 
     def grade(self, pairs: Sequence[tuple[str, str]]) -> list[Grade]:
         """One grade per pair (gold answer, completion).
 
-        Math-Verify alone would prefer text after the box, and text without one: it only sees the content of the last
-        box. An empty box is wrong, and so is every box against an empty gold. A gold that is no expression (`parses`
-        tells) is right only against its own text. `timeout` where the comparison takes too long or too much memory.
+        Only the content of the last box counts: not a text after it, nor one without a box. An empty box is wrong, and
+        so is every box against an empty gold. A gold that is not an expression (`parses` tells) is met by its own text
+        alone. `timeout` if the comparison takes too long or too much memory.
         """
         answers = [last_boxed(completion) for _, completion in pairs]
         boxed = [(gold, answer) for (gold, _), answer in zip(pairs, answers, strict=True) if answer is not None]
@@ -45,33 +57,57 @@ class Grader:
         ]
 
     def parses(self, answers: Sequence[str]) -> list[bool]:
-        """Whether Math-Verify reads each answer, boxed, as an expression; False where that takes too long."""
-        stripped = [answer.strip() for answer in answers]
-        replies = self._replies([("parses", answer) for answer in stripped if not is_plain_integer(answer)])
-        return [is_plain_integer(answer) or replies["parses", answer] is True for answer in stripped]
+        """Whether each answer can be a gold; False if to find that out takes too long.
 
-    def verify_themselves(self, golds: Sequence[str]) -> list[bool]:
-        """Whether Math-Verify takes each gold answer for itself; False where that takes too long.
-
-        Unlike `parses` it lets a gold pass that is only compared as a string, as `grade` does: a published answer need
-        not be an expression. A gold that fails could be met by its own text alone, which Math-Verify cannot read.
+        To Math-Verify that is one that can be read as an expression; to another verifier, one that is right against
+        itself.
         """
-        stripped = [gold.strip() for gold in golds]
-        replies = self._replies([("verifies", gold, gold) for gold in stripped if not is_plain_integer(gold)])
-        return [is_plain_integer(gold) or replies["verifies", gold, gold] is True for gold in stripped]
+        return self._hold("parses", answers)
+
+    def can_be_met(self, golds: Sequence[str]) -> list[bool]:
+        """Whether some box could be right against each gold; False if to find that out takes too long.
+
+        Unlike `parses` of Math-Verify it lets a gold pass that is only compared as a text, as `grade` does: a published
+        answer need not be an expression. What is left is empty, does not fit into a box, or is not right against
+        itself to another verifier.
+        """
+        return self._hold("can_be_met", golds)
+
+    def _hold(self, kind: str, texts: Sequence[str]) -> list[bool]:
+        """Whether a request about one text is met by each; a plain integer meets those of Math-Verify."""
+        stripped = [text.strip() for text in texts]
+        plain = [self.reads_mathematics and is_plain_integer(text) for text in stripped]
+        replies = self._replies([(kind, text) for text, known in zip(stripped, plain, strict=True) if not known])
+        return [known or replies[kind, text] is True for text, known in zip(stripped, plain, strict=True)]
 
     def verify(self, pairs: Sequence[tuple[str, str]]) -> list[bool | None]:
-        """Whether each answer verifies against the gold before it; None where that takes too long.
+        """Whether each answer verifies against the gold before it; None if that takes too long.
 
         The comparison is not symmetric. An empty answer is wrong, and so is every answer against an empty gold.
         """
         stripped = [(gold.strip(), answer.strip()) for gold, answer in pairs]
-        quick = [settled(*pair) for pair in stripped]
+        quick = [self._settled(*pair) for pair in stripped]
         unsettled = [("verifies", *pair) for pair, right in zip(stripped, quick, strict=True) if right is None]
         replies = self._replies(unsettled)
         return [
             replies["verifies", *pair] if right is None else right for pair, right in zip(stripped, quick, strict=True)
         ]
+
+    def _settled(self, gold: str, answer: str) -> bool | None:
+        """A verdict that needs no worker, if there is one."""
+        if self.reads_mathematics:
+            return settled(gold, answer)
+        return None if gold and answer else False
+
+    def met_in_other_notation(self, golds: Sequence[str]) -> list[bool]:
+        """Whether each gold is met by its own value as SymPy writes it; True if that takes too long."""
+        replies = self._replies([("met_in_other_notation", gold) for gold in golds])
+        return [replies["met_in_other_notation", gold] is not False for gold in golds]
+
+    def loosely_equal(self, pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        """Whether a lenient reader may take each answer for the gold before it."""
+        replies = self._replies([("loosely_equal", *pair) for pair in pairs])
+        return [replies[("loosely_equal", *pair)] is True for pair in pairs]
 
     def _replies(self, requests: list[Request]) -> dict[Request, bool | None]:
         """The workers' replies, by request; they are asked only what they have not been asked before."""

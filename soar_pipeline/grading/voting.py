@@ -1,4 +1,4 @@
-"""The reward of self-play without answers: agreement with the majority (spec section 10, step 4)."""
+"""The reward of self-play without answers: agreement with the majority (docs/method.md §10, step 4)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from soar_pipeline.grading.grader import Grader
 class Vote:
     """The answers' verdict on one question.
 
-    rewards: per completion 1.0 where it agrees with the majority, else 0.0; None where that could not be verified in
+    rewards: per completion 1.0 if it agrees with the majority, else 0.0; None if that could not be verified in
     time (unscorable is not wrong). answer: the majority's answer as its first voter wrote it, None without any answer.
     """
 
@@ -21,7 +21,7 @@ class Vote:
 
     @property
     def agreement(self) -> float:
-        """Share of the scorable completions that agree with the majority; 0 where there is none."""
+        """Share of the scorable completions that agree with the majority; 0 if there is none."""
         scored = [reward for reward in self.rewards if reward is not None]
         return sum(scored) / len(scored) if scored else 0.0
 
@@ -29,7 +29,7 @@ class Vote:
 def votes(groups: list[list[str]], grader: Grader) -> list[Vote]:
     """One vote per group of completions of the same question.
 
-    All pairs of answers are compared by Math-Verify, the earlier one as the gold; the answer with most agreements is
+    All pairs of answers are compared by the verifier, the earlier one as the gold; the answer with most agreements is
     the pivot, the first of equals. An answer agrees with itself; a completion without a box, or with an empty one,
     votes for nothing [ours].
     """

@@ -2,23 +2,20 @@ r"""Published answers as the grader reads them: LaTeX without its dollars, fit t
 
 import re
 
+from soar_pipeline.grading.normalisation import tidy
+
 _DOLLARS = re.compile(r"(?<!\\)\$\$?")
 _AND = re.compile(r"\s*,?\s*(?:and|or)\s*")
-# `5,\!525` and `5{,}525`: a comma that groups digits, set so that no space follows it.
-_DIGIT_GROUPING = re.compile(r"(?<=\d)(?:,\\!|\{,\})(?=\d{3})")
-# Not of an ellipsis, and not of the spaces `\,` and `\;`.
-_SENTENCE_END = re.compile(r"(?<![.\\])[.,;]$")
 _COMMA = re.compile(r"(?<!\\),\s*")
 
 
 def gold(answer: str) -> str:
-    r"""The answer as it is compared.
+    r"""The answer as LaTeX: `$…$` around mathematics is dropped, and words outside of it go into `\text{}`.
 
-    `$…$` around mathematics is dropped, and words outside of it go into `\text{}`; commas that group digits, and a full
-    stop, comma or semicolon at the end, are dropped: with them Math-Verify may read no expression.
+    Digits are not in groups, and no sentence ends: the student's reward looks for this very text. All else is left to
+    the grader's own normalisation.
     """
-    ungrouped = _DIGIT_GROUPING.sub("", _without_dollars(answer).strip())
-    return _SENTENCE_END.sub("", ungrouped).strip()
+    return tidy(_without_dollars(answer))
 
 
 def joined(answers: list[str]) -> str:

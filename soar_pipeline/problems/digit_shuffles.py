@@ -1,9 +1,13 @@
-"""The embedded world: shuffle the digits of a number by a string of labelled operations.
+"""The toy task: shuffle the digits of a number by a string of labelled operations.
 
 A problem is six different digits out of 1–9 followed by up to twelve labelled operations, for example
 ``482917aLbR``: step *a* rotates left (829174), step *b* rotates right (482917). The answer is the last
 number. ``difficulty`` is the number of operations. There is no zero, so every answer is an ordinary integer
 and a blind guess among the permutations is right once in 720.
+
+A step can be left unsaid: ``482917aLb?`` names no operation for step *b*, so it has six answers and none of them is
+*the* answer. No pool holds such a question, but a teacher writes them: whoever guesses the step agrees with the writer
+once in six, which teaches nothing about any other problem.
 
 The world is small, but it is used only through strings: the pipeline reads these problems, prompts, answers
 and verdicts exactly as it reads MATH.
@@ -12,6 +16,7 @@ and verdicts exactly as it reads MATH.
 import random
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 NUM_DIGITS = 6
 MAX_DIFFICULTY = 12
@@ -28,12 +33,24 @@ OPERATIONS = {
     "H": (3, 4, 5, 0, 1, 2),  # swap halves
 }
 
-_QUESTION = re.compile(rf"([{DIGITS}]{{{NUM_DIGITS}}})((?:[a-l][{''.join(OPERATIONS)}])*)")
+# Difficulties of stepping stones: the base model solves them now and then, by the working that longer ones need too.
+STEPPING_STONES = (3, 4, 5)
+
+QuestionClass = Literal["useful", "trivial", "ambiguous", "wrong", "hard", "malformed"]
+QUESTION_CLASSES: tuple[QuestionClass, ...] = get_args(QuestionClass)
+
+# In the place of an operation: the step is not said.
+UNSAID = "?"
+
+_QUESTION = re.compile(rf"([{DIGITS}]{{{NUM_DIGITS}}})((?:[a-l][{''.join(OPERATIONS)}{UNSAID}])*)")
 
 
 @dataclass(frozen=True)
 class Shuffle:
-    """One problem: a start number and the operations applied to it in turn."""
+    """One problem: a start number and the operations applied to it in turn.
+
+    An `ambiguous` one has neither numbers nor an answer, only readings that have.
+    """
 
     start: str
     operations: str
@@ -43,13 +60,20 @@ class Shuffle:
         return len(self.operations)
 
     @property
+    def ambiguous(self) -> bool:
+        """Whether a step is unsaid."""
+        return UNSAID in self.operations
+
+    @property
     def question(self) -> str:
         labelled = zip(STEP_LABELS, self.operations, strict=False)
         return self.start + "".join(label + operation for label, operation in labelled)
 
     @property
     def numbers(self) -> list[str]:
-        """The number after each operation; length ``difficulty``."""
+        """The number after each operation; length ``difficulty``. Raises ValueError for an ambiguous problem."""
+        if self.ambiguous:
+            raise ValueError(f"{self.question} leaves a step unsaid; ask a reading of it")
         numbers, number = [], self.start
         for operation in self.operations:
             number = "".join(number[i] for i in OPERATIONS[operation])
@@ -65,9 +89,14 @@ class Shuffle:
         """The answer step by step, as a worked example shows it: ``a829174b482917``."""
         return "".join(label + number for label, number in zip(STEP_LABELS, self.numbers, strict=False))
 
+    def with_unsaid_step(self, rng: random.Random) -> "Shuffle":
+        """The same problem with one step, chosen at random, left unsaid."""
+        step = rng.randrange(self.difficulty)
+        return Shuffle(self.start, self.operations[:step] + UNSAID + self.operations[step + 1 :])
+
 
 def parse(question: str) -> Shuffle | None:
-    """The problem that a question states, or None where it is not one (ill posed)."""
+    """The problem that a question states, perhaps an ambiguous one, or None if it states none (ill posed)."""
     match = _QUESTION.fullmatch(question.strip())
     if match is None:
         return None
@@ -75,6 +104,27 @@ def parse(question: str) -> Shuffle | None:
     labels, operations = steps[0::2], steps[1::2]
     well_posed = operations and labels == STEP_LABELS[: len(labels)] and len(set(start)) == NUM_DIGITS
     return Shuffle(start, operations) if well_posed else None
+
+
+def question_class(problem: Shuffle | None, right: bool) -> QuestionClass:
+    """What a question with its stated answer is, as something to train on. The classes split all questions.
+
+    problem: what the question states (:func:`parse`); right: whether the stated answer is the problem's.
+
+    - `malformed`: it states no problem.
+    - `ambiguous`: a step is unsaid. No answer is right, and one that was guessed teaches nothing.
+    - `wrong`: the stated answer is not the problem's.
+    - `trivial`, `useful`, `hard`: right, with fewer operations than a stepping stone has, as many, or more.
+    """
+    if problem is None:
+        return "malformed"
+    if problem.ambiguous:
+        return "ambiguous"
+    if not right:
+        return "wrong"
+    if problem.difficulty in STEPPING_STONES:
+        return "useful"
+    return "trivial" if problem.difficulty < min(STEPPING_STONES) else "hard"
 
 
 def sample(rng: random.Random, difficulty: int) -> Shuffle:

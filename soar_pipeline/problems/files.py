@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.artifacts.files import ArtifactError
 
 # A row as it stands in the source, and its number from 1 (the line of a JSONL file).
 NumberedRow = tuple[int, dict[str, Any]]
@@ -40,7 +40,7 @@ _BAD_ZIP = (
 def file_rows(path: Path, sha256: str | None = None) -> list[NumberedRow]:
     """The rows of a `.jsonl`, `.zip` (one JSONL in it), `.json` (a list) or `.parquet` file. Blank lines are skipped.
 
-    Raises ArtifactError where it cannot be read, or is not the file of this SHA-256.
+    Raises ArtifactError if it cannot be read, or is not the file of this SHA-256.
     """
     readers = {".jsonl": _jsonl_rows, ".zip": _zip_rows, ".json": _json_rows, ".parquet": _parquet_rows}
     if path.suffix not in readers:
@@ -60,10 +60,10 @@ def file_rows(path: Path, sha256: str | None = None) -> list[NumberedRow]:
 
 def _check_digest(path: Path, expected: str) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected.lower():
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != expected.lower():
         raise ArtifactError(
-            f"{path}: its SHA-256 is {found}, but `sha256` of the data set is {expected}; get the file again or "
+            f"{path}: its SHA-256 is {actual}, but `sha256` of the data set is {expected}; get the file again or "
             "correct `sha256`"
         )
 
@@ -117,7 +117,8 @@ def _lines_as_rows(path: Path, lines: Iterable[bytes]) -> Iterator[NumberedRow]:
 
 
 def _json_rows(path: Path) -> Iterator[NumberedRow]:
-    values = _parsed(str(path), _decoded(str(path), path.read_bytes(), "utf-8-sig"), "correct the file")
+    advice = "correct the file, or name it .jsonl if it holds one object a line"
+    values = _parsed(str(path), _decoded(str(path), path.read_bytes(), "utf-8-sig"), advice)
     if not isinstance(values, list):
         raise ArtifactError(f"{path}: is {type(values).__name__}, not a list; write a list of objects, or .jsonl")
     for number, value in enumerate(values, start=1):

@@ -1,6 +1,6 @@
 """HARP as published (arXiv 2412.08819): `problem`, `answer`, `year`, `contest`, `number`, `level`, `subject`.
 
-The file of short answers, `HARP.jsonl.zip`. Solutions are not read.
+The file of short answers, `HARP.jsonl.zip`. Of its solutions, `solution_1` and further ones, the first is read.
 """
 
 from soar_pipeline.problems.answers import gold
@@ -11,7 +11,7 @@ ID_FIELDS = ("year", "contest", "number")
 
 
 def harp_problem(row: Row) -> Problem:
-    """ArtifactError where the row is malformed; LeftOut where it has no answer, as proofs have none."""
+    """ArtifactError if the row is malformed; LeftOut if it has no answer, as proofs have none."""
     answer = row.optional_text("answer")
     if not answer:
         raise LeftOut("'answer' is empty")
@@ -21,4 +21,5 @@ def harp_problem(row: Row) -> Problem:
         answer=gold(answer),
         subject=row.optional_text("subject") or None,
         level=row.optional_text("level") or None,
+        solution=row.usable_text("solution_1"),
     )

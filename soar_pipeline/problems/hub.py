@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.artifacts.files import ArtifactError
 from soar_pipeline.config import PoolConfig
 from soar_pipeline.problems.files import NumberedRow
 
 
 def hub_rows(dataset: PoolConfig) -> list[NumberedRow]:
-    """The rows of `dataset.hub`, numbered from 1; ArtifactError where they cannot be had."""
+    """The rows of `dataset.hub`, numbered from 1; ArtifactError if they cannot be loaded."""
     return list(enumerate(_download(dataset), start=1))
 
 
@@ -19,14 +19,14 @@ def _download(dataset: PoolConfig) -> list[dict[str, Any]]:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        found = load_dataset(dataset.hub, dataset.subset, split=dataset.split, revision=dataset.revision)
+        rows = load_dataset(dataset.hub, dataset.subset, split=dataset.split, revision=dataset.revision)
     except (OSError, ValueError, DatasetsError, HfHubHTTPError) as error:
         raise ArtifactError(
-            f"{dataset.hub}: cannot be had from the hub ({_first_line(error)}); check `hub`, `subset`, `split`, "
-            "`revision` and the network, or download the file elsewhere and give `path` in place of `hub`"
+            f"{dataset.hub}: could not be downloaded from the Hub ({_first_line(error)}); check `hub`, `subset`, "
+            "`split`, `revision` and the network, or download the file elsewhere and give `path` in place of `hub`"
         ) from None
     # As Arrow: images in other columns are not decoded.
-    return found.with_format("arrow")[:].to_pylist()
+    return rows.with_format("arrow")[:].to_pylist()
 
 
 def _first_line(error: Exception) -> str:

@@ -1,6 +1,6 @@
-r"""The MATH benchmark as published: `problem`, `level`, `type` (subject), `solution`, and an `id` where there is one.
+r"""The MATH benchmark as published: `problem`, `level`, `type` (subject), `solution`, and an `id` if there is one.
 
-The answer is the field `answer` where there is one, else the content of the last `\boxed{}` of `solution`.
+The answer is the field `answer` if there is one, else the content of the last `\boxed{}` of `solution`.
 """
 
 from soar_pipeline.grading.boxes import last_boxed
@@ -9,13 +9,14 @@ from soar_pipeline.problems.rows import LeftOut, Problem, Row
 
 
 def math_problem(row: Row) -> Problem:
-    """ArtifactError where the row is malformed or has no answer; LeftOut where the box of its solution is empty."""
+    """ArtifactError if the row is malformed or has no answer; LeftOut if the box of its solution is empty."""
     return Problem(
         problem_id=row.problem_id,
         question=row.text("problem"),
         answer=gold(row.text("answer") if "answer" in row.values else _boxed_answer(row)),
         subject=row.optional_text("type") or None,
         level=row.optional_text("level") or None,
+        solution=row.usable_text("solution"),
     )
 
 

@@ -1,6 +1,6 @@
 """OlympiadBench as published (arXiv 2402.14008): `id`, `subfield`, `context`, `question`, `final_answer` and more.
 
-Of whatever file of it is given, the problems of its subset OE_TO_maths_en_COMP are taken: open-ended, text-only,
+Of any file of it, the problems of the subset OE_TO_maths_en_COMP are used: open-ended, text-only,
 mathematics, English, automatically checkable. A field that says so may be missing (the JSON files say it by their
 name); then the text itself must not say otherwise.
 """
@@ -13,13 +13,13 @@ from soar_pipeline.problems.rows import LeftOut, Problem, Row
 
 # What a row may say of itself, beginning like this, case apart.
 WANTED = {"subject": "math", "language": "en", "modality": "text", "question_type": "open"}
-TOLERANCE_UNUSED = "its tolerance (`error`) is not used: Math-Verify compares decimals rounded to 6 places"
+TOLERANCE_UNUSED = "its tolerance (`error`) is not used: a decimal is the number that it writes"
 _IMAGE = re.compile(r"<img_\d+>")
 _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
 def olympiadbench_problem(row: Row) -> Problem:
-    """ArtifactError where the row is malformed; LeftOut where it is not of the subset, or has no answer."""
+    """ArtifactError if the row is malformed; LeftOut if it is not of the subset, or has no answer."""
     question = row.text("question")
     if context := row.optional_text("context"):
         question = f"{context}\n{question}"
@@ -30,15 +30,16 @@ def olympiadbench_problem(row: Row) -> Problem:
         answer=_answer(row),
         subject=row.optional_text("subfield") or None,
         level=row.optional_text("difficulty") or None,
+        solution=_solution(row),
         remark=TOLERANCE_UNUSED if row.optional_text("error") else None,
     )
 
 
 def _check_kind(row: Row, question: str) -> None:
     for field, wanted in WANTED.items():
-        found = row.optional_text(field)
-        if found and not found.casefold().startswith(wanted):
-            raise LeftOut(f"{field!r} is {found[:40]!r}")
+        text = row.optional_text(field)
+        if text and not text.casefold().startswith(wanted):
+            raise LeftOut(f"{field!r} is {text[:40]!r}")
     if row.flag("is_proof"):
         raise LeftOut("'is_proof' is true")
     if "human" in (row.optional_text("answer_type") or "").casefold():
@@ -51,8 +52,8 @@ def _check_kind(row: Row, question: str) -> None:
 
 def _answer(row: Row) -> str:
     values = row.values.get("final_answer")
-    found = values if isinstance(values, list) else [values]
-    texts = [row.text_of("final_answer", value) for value in found if not _nothing(value)]
+    listed = values if isinstance(values, list) else [values]
+    texts = [row.text_of("final_answer", value) for value in listed if not _nothing(value)]
     answers = [text for text in texts if text]
     if not answers:
         raise LeftOut("'final_answer' is empty")
@@ -61,6 +62,13 @@ def _answer(row: Row) -> str:
     if len(answers) > 1:
         raise LeftOut("'final_answer' holds several answers, but 'is_multiple_answer' is not true")
     return gold(answers[0])
+
+
+def _solution(row: Row) -> str | None:
+    """The first of a problem's solutions."""
+    listed = row.values.get("solution")
+    first = listed[0] if isinstance(listed, list) and listed else listed
+    return Row(row.source, row.number, {"solution": first}).usable_text("solution")
 
 
 def _nothing(value: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.artifacts.files import ArtifactError
 
 # Characters of a text at most; the longest question of MATH has 4,300.
 LONGEST_TEXT = 100_000
@@ -25,13 +25,14 @@ class LeftOut(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """A row of PROBLEMS without its dataset; `remark` says what is special about grading it."""
+    """A row of PROBLEMS without its dataset; `solution`: worked; `remark` says what is special about grading it."""
 
     problem_id: str
     question: str
     answer: str
     subject: str | None = None
     level: str | None = None
+    solution: str | None = None
     remark: str | None = None
 
 
@@ -54,40 +55,49 @@ class Row:
     id_fields: tuple[str, ...] = ("id",)
 
     def text(self, field: str) -> str:
-        """The field as text without surrounding space; ArtifactError where it is missing, empty or not text."""
-        found = self.optional_text(field)
-        if found is None:
+        """The field as text without surrounding space; ArtifactError if it is missing, empty or not text."""
+        content = self.optional_text(field)
+        if content is None:
+            if field in self.values:
+                raise self.error(f"{field!r} is null; fill it or drop the row")
             raise self.error(f"{field!r} is missing; it has {sorted(self.values)}")
-        if not found:
+        if not content:
             raise self.error(f"{field!r} is empty; fill it or drop the row")
-        return found
+        return content
 
     def optional_text(self, field: str) -> str | None:
         """`text` of a field that may be missing, null or NaN (all None)."""
         value = self.values.get(field)
-        # pandas writes NaN where there is nothing.
+        # pandas writes NaN if there is nothing.
         if value is None or value != value:
             return None
         return self.text_of(field, value)
 
+    def usable_text(self, field: str) -> str | None:
+        """`text` of a field that no problem needs; None if there is none, or none that a prompt could hold."""
+        try:
+            return self.optional_text(field) or None
+        except (ArtifactError, LeftOut):
+            return None
+
     def text_of(self, field: str, value: Any) -> str:
-        """A value of the field, or of the list in it, as text; LeftOut where no prompt could hold it."""
+        """A value of the field, or of the list in it, as text; LeftOut if no prompt could hold it."""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self.error(f"{field!r} is {type(value).__name__}, expected text; write it as a string")
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(f"{field!r} is {value}, expected text or a finite number")
-        found = str(value)
-        if any("\ud800" <= character <= "\udfff" for character in found):
+        content = str(value)
+        if any("\ud800" <= character <= "\udfff" for character in content):
             raise self.error(f"{field!r} holds half a surrogate pair, which is no character; correct it")
-        if len(found) > LONGEST_TEXT:
+        if len(content) > LONGEST_TEXT:
             raise LeftOut(f"{field!r} has more than {LONGEST_TEXT:,} characters")
         # Before stripping, which takes a form feed for space: `\frac` would become `rac`.
-        if control := _CONTROL.search(found):
+        if control := _CONTROL.search(content):
             raise LeftOut(f"{field!r} holds the control character U+{ord(control.group()):04X}")
-        return found.strip()
+        return content.strip()
 
     def flag(self, field: str) -> bool:
-        """A field that may be missing or null (both False); ArtifactError where it is neither true nor false."""
+        """A field that may be missing or null (both False); ArtifactError if it is neither true nor false."""
         value = self.values.get(field)
         if value is not None and not isinstance(value, bool):
             raise self.error(f"{field!r} is {type(value).__name__}, expected true or false")
@@ -109,7 +119,7 @@ class Row:
 
 
 def problems_in(rows: Iterable[Row], problem_of: Callable[[Row], Problem]) -> Pool:
-    """Every row as a problem or as left out; ArtifactError where one is malformed or two problems share an id."""
+    """Every row as a problem or as left out; ArtifactError if one is malformed or two problems share an id."""
     pool, seen = Pool(), {}
     for row in rows:
         name = row.place

@@ -3,124 +3,138 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from soar_pipeline.config import Config
+from soar_pipeline.reporting.frames import rows
 from soar_pipeline.reporting.paper import paper_name
 from soar_pipeline.reporting.selection import Selection
 from soar_pipeline.reporting.student_figures import REFERENCE, arm_styles
 from soar_pipeline.reporting.style import (
-    GREY,
     HOLLOW,
-    LIGHT_GREY,
     Style,
     empty,
     legend_below,
     line_handle,
     panels,
+    percent_axis,
     styles,
     wrapped_panels,
 )
-from soar_pipeline.reporting.tables import PasskRow
+from soar_pipeline.reporting.theme import GREY, INK, LIGHT_GREY, PAPER
 
-ByArm = dict[tuple[str, int], PasskRow]
 NOT_RUN = "not run"
 
 
-def improvement(shown: Selection, passk: list[PasskRow]) -> Figure:
+def improvement(selection: Selection, passk: pd.DataFrame) -> Figure:
     """Improvement over the baseline arm in points at each k: ours in the left column, the paper's in the right."""
-    config, looks, baseline = shown.config, arm_styles(shown), shown.config.report.baseline_arm
-    figure, grid = panels(len(shown.datasets), 2)
-    for dataset, (ours, papers) in zip(shown.datasets, grid, strict=True):
-        rows = _by_arm(passk, dataset)
-        others = [name for name in shown.arms_on(dataset) if name != baseline]
-        _improvements(ours, shown, others, rows, looks, "mean_percent", "sd_percent")
-        _improvements(papers, shown, others, rows, looks, "paper_mean_percent", "paper_sd_percent")
+    config, looks, baseline = selection.config, arm_styles(selection), selection.config.report.baseline_arm
+    figure, grid = panels(len(selection.datasets), 2)
+    for dataset, (ours, papers) in zip(selection.datasets, grid, strict=True):
+        here = passk[passk["dataset"] == dataset]
+        _improvements(ours, selection, dataset, here, looks, "mean_percent", "sd_percent")
+        _improvements(papers, selection, dataset, here, looks, "paper_mean_percent", "paper_sd_percent")
         ours.set_title(f"{dataset}: this run")
         papers.set_title(_paper_title(config, dataset))
         ours.set_ylabel(f"points over {config.arms[baseline].label}")
-    legend_below(figure, [line_handle(arm.label, looks[name]) for name, arm in shown.arms.items() if name != baseline])
+    legend_below(
+        figure, [line_handle(arm.label, looks[name]) for name, arm in selection.arms.items() if name != baseline]
+    )
     return figure
 
 
 def _improvements(
-    axes: Axes, shown: Selection, others: list[str], rows: ByArm, looks: dict[str, Style], mean: str, sd: str
+    axes: Axes, selection: Selection, dataset: str, passk: pd.DataFrame, looks: dict[str, Style], mean: str, sd: str
 ) -> None:
-    ks, baseline, drawn = shown.ks, shown.config.report.baseline_arm, False
+    ks, baseline = selection.ks, selection.config.report.baseline_arm
+    means = passk.pivot(index="k", columns="arm", values=mean).reindex(index=ks).astype(float)
+    spreads = passk.pivot(index="k", columns="arm", values=sd).reindex(index=ks).astype(float).fillna(0.0)
+    others = [name for name in selection.arms_on(dataset) if name != baseline]
+    drawn = False
     for position, name in enumerate(others):
-        pairs = [(k, rows.get((name, k)), rows.get((baseline, k))) for k in ks]
-        points = [
-            (k, getattr(row, mean) - getattr(base, mean), getattr(row, sd) or 0.0)
-            for k, row, base in pairs
-            if row and base and getattr(row, mean) is not None and getattr(base, mean) is not None
-        ]
-        if not points:
+        gains = (means[name] - means[baseline]).dropna() if {name, baseline} <= set(means) else means.iloc[:0, 0:0]
+        if gains.empty:
             continue
         drawn = True
-        at, gains, spreads = (np.array(column, dtype=float) for column in zip(*points, strict=True))
         # Neighbouring arms stand a little apart, so that their error bars can be told apart.
         apart = 2.0 ** (0.07 * (position - (len(others) - 1) / 2))
         look = looks[name]
         axes.errorbar(
-            at * apart, gains, spreads, color=look.color, ls=look.linestyle, marker=look.marker, elinewidth=0.9
+            gains.index.to_numpy(float) * apart,
+            gains.to_numpy(),
+            np.hypot(spreads.loc[gains.index, name], spreads.loc[gains.index, baseline]).to_numpy(),
+            color=look.color,
+            ls=look.linestyle,
+            marker=look.marker,
+            elinewidth=0.9,
+            label=selection.arms[name].label,
         )
     if not drawn:
         empty(axes, "no figures for these arms")
         return
     axes.axhline(0, color=GREY, linewidth=0.8)
+    if axes.dataLim.height < 1:
+        axes.set_ylim(-5, 5)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks])
     axes.minorticks_off()
     axes.set_xlabel("k")
 
 
-def bars(shown: Selection, passk: list[PasskRow]) -> Figure:
+def bars(selection: Selection, passk: pd.DataFrame) -> Figure:
     """pass@k of arms side by side, a group of bars for each k, error bars of one SD; the paper's as hollow diamonds."""
-    looks = arm_styles(shown)
-    figure, [row] = wrapped_panels(1, len(shown.datasets), widest=2)
+    looks = arm_styles(selection)
+    figure, [row] = wrapped_panels(1, len(selection.datasets), widest=2)
     papers_shown = False
-    for dataset, axes in zip(shown.datasets, row, strict=True):
-        papers_shown |= _bars(axes, shown, dataset, _by_arm(passk, dataset), looks)
+    for dataset, axes in zip(selection.datasets, row, strict=True):
+        papers_shown |= _bars(axes, selection, dataset, passk, looks)
         axes.set_title(dataset)
     handles: list[Patch | Line2D] = [
-        Patch(fc=_fill(looks[name]), ec="white", hatch=looks[name].hatch, label=arm.label)
-        for name, arm in shown.arms.items()
+        Patch(fc=_fill(looks[name]), ec=PAPER, hatch=looks[name].hatch, label=arm.label)
+        for name, arm in selection.arms.items()
     ]
     legend_below(figure, [*handles, *_paper_handle(papers_shown)])
     return figure
 
 
-def _bars(axes: Axes, shown: Selection, dataset: str, rows: ByArm, looks: dict[str, Style]) -> bool:
+def _bars(axes: Axes, selection: Selection, dataset: str, passk: pd.DataFrame, looks: dict[str, Style]) -> bool:
     """Whether the paper has figures for any of these arms."""
-    ks, arms = shown.ks, list(shown.arms_on(dataset))
+    ks, arms = selection.ks, list(selection.arms_on(dataset))
     width, papers = 0.8 / max(1, len(arms)), []
-    for position, name in enumerate(arms):
-        for group, k in enumerate(ks):
-            row, look = rows.get((name, k)), looks[name]
-            place = group + (position - (len(arms) - 1) / 2) * width
-            if row is None or row.mean_percent is None:
-                continue
-            axes.bar(
-                place, row.mean_percent, 0.92 * width, color=_fill(look), hatch=look.hatch, edgecolor="white", lw=0
-            )
-            axes.errorbar(place, row.mean_percent, row.sd_percent or 0.0, color="black", elinewidth=1, capsize=2.5)
-            if row.paper_mean_percent is not None:
-                papers.append((place, row.paper_mean_percent))
+    for row in rows(_with_figures(passk, dataset, arms)):
+        if row.k not in ks:
+            continue
+        position, look = arms.index(row.arm), looks[row.arm]
+        place = ks.index(row.k) + (position - (len(arms) - 1) / 2) * width
+        label = f"{row.label}, pass@{row.k}"
+        bar = {"color": _fill(look), "hatch": look.hatch, "edgecolor": PAPER, "lw": 0, "label": label}
+        axes.bar(place, row.mean_percent, 0.92 * width, **bar)
+        axes.errorbar(place, row.mean_percent, row.sd_percent or 0.0, color=INK, elinewidth=1, capsize=2.5)
+        if row.paper_mean_percent is not None:
+            papers.append((place, row.paper_mean_percent))
     if not axes.patches:
         empty(axes, NOT_RUN)
         return False
     axes.plot([place for place, _ in papers], [value for _, value in papers], marker="D", **HOLLOW)
     axes.set_xticks(range(len(ks)), [f"pass@{k}" for k in ks])
-    axes.set(ylabel="test problems solved, %", ylim=(0, None))
+    percent_axis(axes, "test problems solved, %")
+    axes.set_ylim(bottom=0)
     axes.grid(False, axis="x")
     return bool(papers)
 
 
+def _with_figures(passk: pd.DataFrame, dataset: str, arms: list[str]) -> pd.DataFrame:
+    """The rows of these arms on a data set that have figures, in the order of `arms`."""
+    chosen = passk[(passk["dataset"] == dataset) & passk["arm"].isin(arms) & passk["mean_percent"].notna()]
+    return chosen.sort_values("arm", key=lambda names: names.map(arms.index), kind="stable")
+
+
 def _fill(look: Style) -> str:
-    """Error bars are black, so no bar is."""
+    """Error bars have the colour of text, so no bar has."""
     return LIGHT_GREY if look == REFERENCE else look.color
 
 
@@ -149,78 +163,74 @@ def swept(config: Config, dataset: str, arm: str, against: str) -> Swept:
     return Swept(soar.questions_per_dataset, f"τ = {soar.promotion_threshold:g}")
 
 
-def sweep(shown: Selection, passk: list[PasskRow]) -> Figure:
+def sweep(selection: Selection, passk: pd.DataFrame) -> Figure:
     """pass@k against the swept value, a line for arms that differ in nothing else; the paper's as hollow diamonds.
 
     A row of panels per dataset, one for each k; the baseline arm as a level.
     """
-    config, against = shown.config, shown.figure.against
+    config, against = selection.config, selection.figure.against
     places = {
-        dataset: {arm: swept(config, dataset, arm, against) for arm in shown.arms_on(dataset)}
-        for dataset in shown.datasets
+        dataset: {arm: swept(config, dataset, arm, against) for arm in selection.arms_on(dataset)}
+        for dataset in selection.datasets
     }
     looks = styles(dict.fromkeys(place.line for here in places.values() for place in here.values()))
-    figure, grid = wrapped_panels(len(shown.datasets), len(shown.ks))
+    figure, grid = wrapped_panels(len(selection.datasets), len(selection.ks))
     papers_shown = False
-    for dataset, row in zip(shown.datasets, grid, strict=True):
-        for k, axes in zip(shown.ks, row, strict=True):
-            rows = {arm: found for (arm, at), found in _by_arm(passk, dataset).items() if at == k}
-            papers_shown |= _sweep(axes, against, places[dataset], rows, looks)
-            level = rows.get(config.report.baseline_arm)
-            if axes.lines and level and level.mean_percent is not None:
-                axes.axhline(level.mean_percent, color=REFERENCE.color, linestyle=REFERENCE.linestyle, linewidth=1.1)
+    for dataset, row in zip(selection.datasets, grid, strict=True):
+        for k, axes in zip(selection.ks, row, strict=True):
+            at_k = passk[passk["k"] == k]
+            arms, baseline = list(places[dataset]), [config.report.baseline_arm]
+            papers_shown |= _sweep(axes, against, places[dataset], _with_figures(at_k, dataset, arms), looks)
+            if axes.lines:
+                for level in _with_figures(at_k, dataset, baseline)["mean_percent"]:
+                    axes.axhline(level, color=REFERENCE.color, linestyle=REFERENCE.linestyle, linewidth=1.1)
             axes.set_title(f"{dataset}: pass@{k}")
-    baseline = Line2D([], [], color="black", linewidth=1.1, label=config.arms[config.report.baseline_arm].label)
+    level = Line2D([], [], color=INK, linewidth=1.1, label=config.arms[config.report.baseline_arm].label)
     handles = [line_handle(line, look) for line, look in looks.items()]
-    legend_below(figure, [*handles, baseline, *_paper_handle(papers_shown)])
+    legend_below(figure, [*handles, level, *_paper_handle(papers_shown)])
     return figure
 
 
 AXIS = {"size": "questions given to the student", "tau": "promotion threshold τ", "n": "questions per dataset n"}
 
 
-def _sweep(
-    axes: Axes, against: str, places: dict[str, Swept], rows: dict[str, PasskRow], looks: dict[str, Style]
-) -> bool:
+def _sweep(axes: Axes, against: str, places: dict[str, Swept], passk: pd.DataFrame, looks: dict[str, Style]) -> bool:
     """Whether the paper has figures for any of these arms."""
-    known = [(place, rows[arm]) for arm, place in places.items() if arm in rows and rows[arm].mean_percent is not None]
-    if not known:
+    if passk.empty:
         empty(axes, NOT_RUN)
         return False
+    known = passk.assign(
+        value=[places[arm].value for arm in passk["arm"]], line=[places[arm].line for arm in passk["arm"]]
+    ).sort_values("value", kind="stable")
     for line, look in looks.items():
-        points = sorted(
-            (place.value, row.mean_percent, row.sd_percent or 0.0) for place, row in known if place.line == line
-        )
-        if points:
-            values, means, spreads = zip(*points, strict=True)
+        points = known[known["line"] == line]
+        if len(points):
             axes.errorbar(
-                values,
-                means,
-                spreads,
+                points["value"],
+                points["mean_percent"].astype(float),
+                points["sd_percent"].astype(float).fillna(0.0),
                 color=look.color,
                 ls=look.linestyle,
                 marker=look.marker,
                 elinewidth=0.9,
                 capsize=3,
+                label=line,
             )
-    papers = [(place.value, row.paper_mean_percent) for place, row in known if row.paper_mean_percent is not None]
-    axes.plot([value for value, _ in papers], [mean for _, mean in papers], marker="D", **HOLLOW)
-    values = sorted({place.value for place, _ in known})
+    papers = known.dropna(subset="paper_mean_percent")
+    axes.plot(papers["value"], papers["paper_mean_percent"].astype(float), marker="D", **HOLLOW)
+    values = sorted(set(known["value"]))
     if against != "tau":
         axes.set_xscale("log", base=2)
     axes.set_xticks(values, [f"{value:g}" for value in values])
     axes.minorticks_off()
     axes.margins(x=0.12)
-    axes.set(xlabel=AXIS[against], ylabel="test problems solved, %", ylim=(0, None))
-    return bool(papers)
+    axes.set_xlabel(AXIS[against])
+    percent_axis(axes, "test problems solved, %")
+    return not papers.empty
 
 
-def _by_arm(passk: list[PasskRow], dataset: str) -> ByArm:
-    return {(row.arm, row.k): row for row in passk if row.dataset == dataset}
-
-
-def _paper_handle(shown: bool) -> list[Line2D]:
-    return [Line2D([], [], marker="D", label="the paper's", **HOLLOW)] if shown else []
+def _paper_handle(present: bool) -> list[Line2D]:
+    return [Line2D([], [], marker="D", label="the paper's", **HOLLOW)] if present else []
 
 
 def _paper_title(config: Config, dataset: str) -> str:

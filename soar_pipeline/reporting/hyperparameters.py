@@ -2,24 +2,23 @@
 
 from collections.abc import Iterable
 
-from soar_pipeline.config import Config
-from soar_pipeline.slices import fresh_student_rl
+from soar_pipeline.config import Config, Plan
 
 
 def hyperparameters(config: Config) -> dict[tuple[str, str], tuple[str, str]]:
     """(scope, name) -> (teacher, student) of every row of table 3, from the resolved configuration.
 
-    Where data sets, objectives or arms differ, every value is named: `0 or 20`. Empty where the run has none, or where
-    the row has no counterpart here: a teacher update takes all questions of an outer step, and so has no batch size.
+    If data sets, objectives or arms differ, every value is named: `0 or 20`. Empty if the run has none. The teacher's
+    batch size is its groups, if it has several: one group is all that an update takes.
     """
-    loops = [config.soar_of(*run) for run in dict.fromkeys(run[:2] for run in config.soar_runs())]
+    loops = [config.soar_of(*run) for run in dict.fromkeys(run[:2] for run in Plan(config).soar_runs)]
     teachers = [config.teacher] * bool(loops)
     students = [config.student] * bool(loops)
     fresh = []
     for name, arm in config.arms.items():
         for dataset in config.datasets_of(name) if arm.policy == "fresh_student" else ():
             fresh.append(config.fresh_student_of(name, dataset))
-            students.append(fresh_student_rl(config, dataset, name))
+            students.append(config.student_of(name, dataset))
     after_promotion = [loop.learning_rate_after_promotion for loop in loops if loop.learning_rate_after_promotion]
     generation, evaluation = config.generation, config.evaluation
     return {
@@ -41,7 +40,10 @@ def hyperparameters(config: Config) -> dict[tuple[str, str], tuple[str, str]]:
             _each(one.warmup_steps for one in teachers),
             _each(one.warmup_steps for one in students),
         ),
-        ("rloo", "batch_size"): ("", _each(one.batch_size for one in students)),
+        ("rloo", "batch_size"): (
+            _each(loop.groups for loop in loops if loop.groups > 1),
+            _each(one.batch_size for one in students),
+        ),
         ("rloo", "group_size"): (_each(loop.datasets for loop in loops), _each(one.group_size for one in students)),
         ("rloo", "max_generated_tokens"): (
             _each(generation.teacher_max_new_tokens for _ in teachers),

@@ -1,108 +1,91 @@
-"""The paper's own figures (`resources/paper/*.csv`), looked up by the row names that the config gives its arms."""
+"""The paper's own figures (`resources/paper/*.csv`) as frames, to be merged with ours by the paper's row names."""
 
-import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from soar_pipeline.artifacts import ArtifactError
+import pandas as pd
+
+from soar_pipeline.artifacts.files import ArtifactError
 from soar_pipeline.config import ArmConfig, Config, ConfigError
 
 # The data set that each pass@k table is about, as tables 1 and 2 call it.
 TABLE_DATASETS = {"table4_math": "MATH", "table5_harp": "HARP", "table6_olympiadbench": "OlympiadBench"}
+# The paper's category -> our column, in the order of table 7.
+CATEGORY_COLUMNS = {
+    "well_posed_percent": "paper_well_posed_percent",
+    "correct_percent": "paper_correct_percent",
+    "arithmetic_error_percent": "paper_arithmetic_percent",
+    "logic_error_percent": "paper_logical_fallacy_percent",
+    "impossibility_error_percent": "paper_ill_posed_percent",
+    "ambiguity_error_percent": "paper_ambiguous_percent",
+    "total_samples": "paper_judged",
+}
 
 
 def paper_name(config: Config, dataset: str) -> str:
-    """What the paper calls a data set; empty where it stands for none of its data sets."""
+    """What the paper calls a data set; empty if it stands for none of its data sets."""
     return TABLE_DATASETS.get(config.datasets[dataset].paper_table, "")
-
-
-PaperTaxonomy = Mapping[str, Mapping[str, float]]
-"""Row name of the paper -> category -> figure."""
 
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """The tables in the order of their rows.
+    """The paper's tables, in the order of their rows.
 
-    passk: (table, row, k) -> (mean %, SD %); vendi: method -> (score, SD); sizes: dataset -> (pool, train, test);
-    hyperparameters: (scope, name) -> (teacher, student), as printed; taxonomy: method -> category -> %, or the number
-    of questions.
+    passk: `paper_table`, `paper` (the row), `k`, `paper_mean_percent`, `paper_sd_percent`;
+    vendi: `paper`, `paper_vendi`, `paper_sd`; sizes: `paper_dataset`, `paper_pool`, `paper_train`, `paper_test`;
+    hyperparameters: `scope`, `name`, `teacher`, `student`, as printed;
+    taxonomy: `paper` (the method) and the columns of CATEGORY_COLUMNS.
     """
 
-    passk: dict[tuple[str, str, int], tuple[float, float]]
-    vendi: dict[str, tuple[float, float]]
-    sizes: dict[str, tuple[int, int, int]]
-    hyperparameters: dict[tuple[str, str], tuple[str, str]]
-    taxonomy: PaperTaxonomy
+    passk: pd.DataFrame
+    vendi: pd.DataFrame
+    sizes: pd.DataFrame
+    hyperparameters: pd.DataFrame
+    taxonomy: pd.DataFrame
 
-    def rows_of(self, table: str) -> list[str]:
-        """The rows of a pass@k table."""
-        return list(dict.fromkeys(row for name, row, _ in self.passk if name == table))
-
-    def passk_of(self, config: Config, dataset: str, arm: ArmConfig, k: int) -> tuple[float | None, float | None]:
-        """The entry for an arm in its own table, or in that of the data set."""
-        table = arm.paper_table or config.datasets[dataset].paper_table
-        return self.passk.get((table, arm.paper, k), (None, None))
-
-    def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str | None:
-        """Table 1's row for an arm; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
+    def vendi_row(self, config: Config, dataset: str, arm: ArmConfig) -> str:
+        """Table 1's row for an arm, or empty; its names differ: `PQ` for SOAR-PQ, and teachers carry their data set."""
         if arm.paper is None:
-            return None
+            return ""
         names = (arm.paper, arm.paper.removeprefix("SOAR-"), f"{arm.paper} ({paper_name(config, dataset)})")
-        return next((name for name in names if name in self.vendi), None)
+        return next((name for name in names if name in set(self.vendi["paper"])), "")
 
-    def vendi_of(self, config: Config, dataset: str, arm: ArmConfig) -> tuple[float | None, float | None]:
-        """Score and SD of that row."""
-        row = self.vendi_row(config, dataset, arm)
-        return (None, None) if row is None else self.vendi[row]
-
-    def judged_method(self, arm: ArmConfig) -> str | None:
-        """Table 7's column for an arm."""
+    def judged_method(self, arm: ArmConfig) -> str:
+        """Table 7's column for an arm, or empty."""
         method = (arm.paper or "").removeprefix("SOAR-")
-        return method if method in self.taxonomy else None
+        return method if method in set(self.taxonomy["paper"]) else ""
 
 
 def read_paper(config: Config, tables: list[Path]) -> PaperFigures:
-    """The paper's tables by the names of their files; ConfigError where an arm names a row that is in none of them."""
-    lines = {path.stem: _lines(path) for path in tables}
+    """The paper's tables by the names of their files; ConfigError if an arm names a row that is in none of them."""
+    frames = {path.stem: _read(path) for path in tables}
+    passk = pd.concat(frame.assign(paper_table=name) for name, frame in frames.items() if "k" in frame)
+    taxonomy = frames["table7_taxonomy"].set_index("category").T.rename(columns=CATEGORY_COLUMNS)
     figures = PaperFigures(
-        passk={
-            (table, line["method"], int(line["k"])): (float(line["mean_percent"]), float(line["sd_percent"]))
-            for table, rows in lines.items()
-            for line in rows
-            if "k" in line
-        },
-        vendi={line["method"]: (float(line["vendi_score"]), float(line["std"])) for line in lines["table1_vendi"]},
-        sizes={
-            line["dataset"]: (int(line["initial_pool"]), int(line["fail128_train"]), int(line["fail128_test"]))
-            for line in lines["table2_datasets"]
-        },
-        hyperparameters={
-            (line["scope"], line["name"]): (line["teacher"], line["student"])
-            for line in lines["table3_hyperparameters"]
-        },
-        taxonomy=read_paper_taxonomy(next(path for path in tables if path.stem == "table7_taxonomy")),
+        passk=passk.rename(
+            columns={"method": "paper", "mean_percent": "paper_mean_percent", "sd_percent": "paper_sd_percent"}
+        ).astype({"k": int, "paper_mean_percent": float, "paper_sd_percent": float}),
+        vendi=frames["table1_vendi"]
+        .set_axis(["paper", "paper_vendi", "paper_sd"], axis="columns")
+        .astype({"paper_vendi": float, "paper_sd": float}),
+        sizes=frames["table2_datasets"]
+        .set_axis(["paper_dataset", "paper_pool", "paper_train", "paper_test"], axis="columns")
+        .astype({"paper_pool": "Int64", "paper_train": "Int64", "paper_test": "Int64"}),
+        hyperparameters=frames["table3_hyperparameters"],
+        taxonomy=taxonomy.astype(float).astype({"paper_judged": "Int64"}).rename_axis("paper").reset_index(),
     )
-    rows = {row for _, row, _ in figures.passk} | set(figures.vendi)
+    known = set(figures.passk["paper"]) | set(figures.vendi["paper"])
     for name, arm in config.arms.items():
-        if arm.paper is not None and arm.paper not in rows:
+        if arm.paper is not None and arm.paper not in known:
             raise ConfigError(
-                f"arms.{name}.paper: no row {arm.paper!r} in the paper's tables; there are {sorted(rows)}"
+                f"arms.{name}.paper: the paper's tables have no row {arm.paper!r}; they have {sorted(known)}"
             )
     return figures
 
 
-def read_paper_taxonomy(path: Path) -> PaperTaxonomy:
-    """`resources/paper/table7_taxonomy.csv`: one line per category, one column per method."""
-    lines = _lines(path)
-    methods = [name for name in lines[0] if name != "category"]
-    return {method: {line["category"]: float(line[method]) for line in lines} for method in methods}
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
+def _read(path: Path) -> pd.DataFrame:
+    """Every cell as the text that the file holds."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None

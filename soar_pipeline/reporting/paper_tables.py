@@ -1,77 +1,89 @@
-"""The paper's tables in the paper's shape: its rows in its order with ours beside them (spec section 9).
+"""The paper's tables in the paper's shape: its rows in its order with ours beside them, as CSV and Markdown.
 
 They are made from the long tables (`long_tables.py`), which stay the data. After the paper's rows stand the arms of
-ours that it lacks. What was not run is None, and blank wherever it is shown.
+ours that it lacks. What was not run is missing, and blank wherever it is shown.
 """
 
-from collections.abc import Iterator
+import html
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import pandas as pd
 
 from soar_pipeline.config import PASS_AT_K, Config
 from soar_pipeline.reporting.finding import counted, seeds_of
+from soar_pipeline.reporting.frames import rows
 from soar_pipeline.reporting.hyperparameters import hyperparameters
 from soar_pipeline.reporting.long_tables import Tables
-from soar_pipeline.reporting.paper import PaperFigures
+from soar_pipeline.reporting.paper import CATEGORY_COLUMNS, PaperFigures
 from soar_pipeline.reporting.table_names import TITLES, own_table, table_names
-from soar_pipeline.reporting.tables import PasskRow
-from soar_pipeline.reporting.taxonomy_table import PAPER_CATEGORIES
-
-Value = float | int | str | None
-Arm = tuple[str, str]
-
 
 # What stands in our cells; said of no table whose cells explain themselves.
 OVER_RUNS = "Ours: mean ± standard deviation over all runs of an arm."
-OVER_SETS = "Ours: mean over question sets ± the bootstrap's standard deviation. Scores of different embedders differ."
+OVER_SETS = (
+    "Ours: mean ± standard deviation over subsamples of all questions of an arm. Scores of different embedders differ."
+)
 OVER_QUESTIONS = "Ours: share of the questions with a verdict ± standard deviation between question sets."
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure of ours beside the paper's, with standard deviations where there are any."""
-
-    ours: Value = None
-    sd: float | None = None
-    paper: Value = None
-    paper_sd: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """`label` as in the paper; `ours` says which arm or data set stands for it, `seeds` what its figures rest on."""
-
-    label: str
-    ours: str
-    seeds: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def was_run(self) -> bool:
-        return any(cell.ours is not None for cell in self.cells)
+BLANK = "Beside each figure of ours stands the paper's. Blank: not run here, or not in the paper."
+NAMES = ["row", "ours", "seeds"]
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """`columns`: name in the CSV -> heading; every row has one cell per column. `decimals` of means and SDs.
+    """A table by its name.
 
-    `note` says what our cells are, and may be empty.
+    headings: name of a column in the CSV -> heading.
+    frame: `row` as in the paper, `ours` (the arm or data set that stands for it), `seeds` (what its figures rest on),
+    and for each column `c` of headings `c`, `c_sd`, `paper_c`, `paper_c_sd`.
+    decimals: of means and SDs; note: what our cells are, and may be empty.
     """
 
     name: str
     title: str
-    columns: dict[str, str]
-    rows: list[Row]
+    headings: dict[str, str]
+    frame: pd.DataFrame
     decimals: int = 1
     note: str = ""
 
     @property
     def names_ours(self) -> bool:
         """Whether rows stand for arms or data sets of ours; those of tables 3 and 7 do not."""
-        return any(row.ours for row in self.rows)
+        return bool((self.frame["ours"] != "").any())
 
     @property
     def rows_run(self) -> int:
-        return sum(row.was_run for row in self.rows)
+        return int(self.frame[list(self.headings)].notna().any(axis="columns").sum())
+
+    def figures(self) -> pd.DataFrame:
+        """To compute with: the frame, with SD columns only if the table has SDs."""
+        spreads = [name for column in self.headings for name in (f"{column}_sd", f"paper_{column}_sd")]
+        return self.frame if self.frame[spreads].notna().any(axis=None) else self.frame.drop(columns=spreads)
+
+    def texts(self) -> pd.DataFrame:
+        """To be read: NAMES, then per column ours and the paper's, such as `18.9 ± 2.1`, `359`, `cosine` or nothing."""
+        texts = self.frame[NAMES].copy()
+        for column in self.headings:
+            for name in (column, f"paper_{column}"):
+                pairs = zip(self.frame[name], self.frame[f"{name}_sd"], strict=True)
+                texts[name] = [_shown(value, sd, self.decimals) for value, sd in pairs]
+        return texts
+
+    def markdown(self) -> str:
+        """The table with its title, as GitHub shows it."""
+        texts = self.texts()
+        texts["ours"] = [f"`{name}`" if name else "" for name in texts["ours"]]
+        if not self.names_ours:
+            texts = texts.drop(columns=["ours", "seeds"])
+        names = ["", "ours", "seeds"] if self.names_ours else [""]
+        figures = [text for heading in self.headings.values() for text in (heading, "paper")]
+        table = texts.map(_escaped).to_markdown(
+            index=False,
+            tablefmt="pipe",
+            headers=[_escaped(text) for text in names + figures],
+            colalign=["left"] * len(names) + ["right"] * len(figures),
+            disable_numparse=True,
+        )
+        return f"## {_escaped(self.title)}\n\n{table}\n\n{f'{self.note} {BLANK}'.strip()}\n"
 
 
 def paper_tables(config: Config, tables: Tables, paper: PaperFigures) -> list[PaperTable]:
@@ -86,122 +98,150 @@ def paper_tables(config: Config, tables: Tables, paper: PaperFigures) -> list[Pa
 
 
 def _passk_table(name: str, config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
-    ours: dict[Arm, dict[int, PasskRow]] = {}
-    for row in tables.passk:
-        table = config.arms[row.arm].paper_table or config.datasets[row.dataset].paper_table
-        if (table or own_table(row.dataset)) == name:
-            ours.setdefault((row.dataset, row.arm), {})[row.k] = row
     ks = PASS_AT_K if name in TITLES else config.pass_at_k
-    papers_row = {arm: config.arms[arm[1]].paper for arm in ours}
-
-    def cell(label: str, arm: Arm | None, k: int) -> Cell:
-        row = ours[arm].get(k) if arm else None
-        figures = paper.passk.get((name, label, k), (None, None))
-        return Cell(row and row.mean_percent, row and row.sd_percent, *figures)
-
-    rows = []
-    for label, shown, arm in _in_the_papers_order(config, paper.rows_of(name), papers_row):
-        last = ours[arm][max(ours[arm])] if arm else None
-        seeds = seeds_of(last) if last and last.student_runs else ""
-        seeds = ", ".join(filter(None, (seeds, last.status if last else "")))
-        rows.append(Row(shown, arm[1] if arm else "", seeds, tuple(cell(label, arm, k) for k in ks)))
+    columns = {f"pass_at_{k}": f"pass@{k}" for k in ks}
+    ours = tables.passk[tables.passk.apply(lambda row: _table_of(config, row) == name, axis="columns")]
+    figures = {"mean_percent": "", "sd_percent": "_sd"}
+    ours = _wide(ours, ["dataset", "arm", "paper"], figures).merge(_last_rows(ours), on=["dataset", "arm"])
+    papers = paper.passk[paper.passk["paper_table"] == name]
+    papers = _wide(papers, ["paper"], {"paper_mean_percent": "", "paper_sd_percent": "_sd"}, prefix="paper_")
+    frame = _complete(_beside(papers, _labelled(ours)), columns)
     title = TITLES.get(name) or f"pass@k on {name.removeprefix('passk_')}, %"
-    return PaperTable(name, title, {f"pass_at_{k}": f"pass@{k}" for k in ks}, rows, note=OVER_RUNS)
+    return PaperTable(name, title, columns, frame, note=OVER_RUNS)
+
+
+def _table_of(config: Config, row: object) -> str:
+    """The table that an arm's pass@k stands in."""
+    return config.arms[row.arm].paper_table or config.datasets[row.dataset].paper_table or own_table(row.dataset)
+
+
+def _wide(long: pd.DataFrame, index: list[str], figures: dict[str, str], prefix: str = "") -> pd.DataFrame:
+    """One row per `index` in the order of the long table, a column per k and figure: `pass_at_8`, `pass_at_8_sd`."""
+    wide = long.pivot(index=index, columns="k", values=list(figures))
+    wide.columns = [f"{prefix}pass_at_{k}{figures[figure]}" for figure, k in wide.columns]
+    return long[index].drop_duplicates().merge(wide.reset_index(), on=index)
+
+
+def _last_rows(passk: pd.DataFrame) -> pd.DataFrame:
+    """By dataset and arm: label, and what its figures rest on, as the row of the largest k says."""
+    last = passk.drop_duplicates(["dataset", "arm"], keep="last")
+    seeds = [_listed(seeds_of(row) if row.student_runs else "", row.status) for row in rows(last)]
+    return last[["dataset", "arm", "label"]].assign(seeds=seeds)
 
 
 def _vendi_table(config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
-    # Questions that were made on another data set have their row there.
-    ours = {(row.dataset, row.arm): row for row in tables.vendi if not config.arms[row.arm].transfer_from}
-    papers_row = {arm: paper.vendi_row(config, arm[0], config.arms[arm[1]]) for arm in ours}
-    rows = []
-    for label, shown, arm in _in_the_papers_order(config, list(paper.vendi), papers_row):
-        row = ours[arm] if arm else None
-        seeds = ", ".join(filter(None, (row and _sets(row.teacher_seeds, row.questions), row and row.status)))
-        figures = paper.vendi.get(label, (None, None))
-        rows.append(
-            Row(shown, arm[1] if arm else "", seeds, (Cell(row and row.vendi_mean, row and row.vendi_sd, *figures),))
-        )
+    ours = _own_questions(config, tables.vendi).rename(
+        columns={"vendi_mean": "vendi_score", "vendi_sd": "vendi_score_sd"}
+    )
+    ours = ours.assign(
+        paper=[paper.vendi_row(config, row.dataset, config.arms[row.arm]) for row in ours.itertuples(index=False)],
+        seeds=[_listed(_sets(row.teacher_seeds, row.questions), row.status) for row in ours.itertuples(index=False)],
+    )
+    papers = paper.vendi.set_axis(["paper", "paper_vendi_score", "paper_vendi_score_sd"], axis="columns")
     columns = {"vendi_score": "Vendi score"}
-    return PaperTable("table1_vendi", TITLES["table1_vendi"], columns, rows, decimals=2, note=OVER_SETS)
+    frame = _complete(_beside(papers, _labelled(ours)), columns)
+    return PaperTable("table1_vendi", TITLES["table1_vendi"], columns, frame, decimals=2, note=OVER_SETS)
+
+
+def _own_questions(config: Config, table: pd.DataFrame) -> pd.DataFrame:
+    """Without the questions that were made on another data set, which have their row there."""
+    return table[table["arm"].isin([name for name, arm in config.arms.items() if arm.transfer_from is None])]
 
 
 def _sizes_table(tables: Tables, paper: PaperFigures) -> PaperTable:
-    rows = []
-    labels = [*paper.sizes, *(row.dataset for row in tables.sizes if not row.paper_dataset)]
-    for label in labels:
-        papers = paper.sizes.get(label, (None, None, None))
-        found = [row for row in tables.sizes if (row.paper_dataset or row.dataset) == label]
-        for row in found or [None]:
-            sizes = (row.pool, row.train, row.test) if row else (None, None, None)
-            cells = tuple(Cell(ours=size, paper=papers_size) for size, papers_size in zip(sizes, papers, strict=True))
-            rows.append(Row(label, row.dataset if row else "", "", cells))
     columns = {"pool": "pool", "train": "hard, train", "test": "hard, test"}
-    return PaperTable("table2_datasets", TITLES["table2_datasets"], columns, rows)
+    ours = tables.sizes.rename(columns={"paper_dataset": "paper"})
+    ours = ours[["dataset", "paper", *columns]].assign(arm=ours["dataset"], label=ours["dataset"], seeds="")
+    papers = paper.sizes.rename(columns={"paper_dataset": "paper"})
+    return PaperTable("table2_datasets", TITLES["table2_datasets"], columns, _complete(_beside(papers, ours), columns))
 
 
 def _hyperparameter_table(config: Config, paper: PaperFigures) -> PaperTable:
-    ours = hyperparameters(config)
-    rows = []
-    for key, papers in paper.hyperparameters.items():
-        scope, name = key
-        cells = tuple(
-            Cell(ours=mine or None, paper=papers_value or None)
-            for mine, papers_value in zip(ours[key], papers, strict=True)
-        )
-        rows.append(Row(f"{scope}: {name}".replace("_", " "), "", "", cells))
     columns = {"teacher": "teacher", "student": "student"}
-    return PaperTable("table3_hyperparameters", TITLES["table3_hyperparameters"], columns, rows)
+    papers = paper.hyperparameters
+    names = (papers["scope"] + ": " + papers["name"]).str.replace("_", " ")
+    resolved = hyperparameters(config)
+    ours = pd.DataFrame(
+        [resolved[key] for key in zip(papers["scope"], papers["name"], strict=True)], columns=list(columns)
+    )
+    figures = pd.concat([ours, papers[list(columns)].add_prefix("paper_")], axis="columns")
+    figures = figures.mask(figures == "")
+    frame = _complete(figures.assign(row=names, ours="", seeds=""), columns)
+    return PaperTable("table3_hyperparameters", TITLES["table3_hyperparameters"], columns, frame)
 
 
 def _taxonomy_table(config: Config, tables: Tables, paper: PaperFigures) -> PaperTable:
     """Its columns are arms: the paper's, each as often as data sets of ours have it, then ours that it lacks."""
-    ours = {(row.dataset, row.arm): row for row in tables.taxonomy if not config.arms[row.arm].transfer_from}
-    papers_column = {arm: paper.judged_method(config.arms[arm[1]]) for arm in ours}
-    columns = list(_in_the_papers_order(config, list(paper.taxonomy), papers_column))
+    categories = {ours.removeprefix("paper_"): category for category, ours in CATEGORY_COLUMNS.items()}
+    names = {column: category.removesuffix("_percent").replace("_", " ") for column, category in categories.items()}
+    names |= {
+        "judged": "questions with a verdict",
+        "unjudged": "questions without one",
+        "teacher_seeds": "teacher seeds",
+    }
+    ours = _own_questions(config, tables.taxonomy)
+    ours = ours[["dataset", "arm", "label", *names, *(name for name in ours if name.endswith("_sd_percent"))]]
+    ours = ours.rename(columns=lambda name: name.replace("_sd_percent", "_percent_sd"))
+    ours = ours.assign(paper=[paper.judged_method(config.arms[name]) for name in ours["arm"]], seeds="")
+    arms = _beside(paper.taxonomy, _labelled(ours))
     several = len(config.datasets) > 1
-
-    def cells(ours_column: str, papers_category: str) -> Iterator[Cell]:
-        for label, _, arm in columns:
-            row = ours[arm] if arm else None
-            yield Cell(
-                row and getattr(row, ours_column),
-                row and getattr(row, ours_column.replace("_percent", "_sd_percent")),
-                paper.taxonomy.get(label, {}).get(papers_category),
-            )
-
-    def counts(ours_column: str, papers_category: str | None = None) -> Iterator[Cell]:
-        for label, _, arm in columns:
-            count = paper.taxonomy.get(label, {}).get(papers_category)
-            yield Cell(getattr(ours[arm], ours_column) if arm else None, paper=None if count is None else int(count))
-
-    rows = [
-        Row(category.removesuffix("_percent").replace("_", " "), "", "", tuple(cells(name, category)))
-        for name, category in ((name.removeprefix("paper_"), category) for name, category in PAPER_CATEGORIES.items())
-    ]
-    rows.append(Row("questions with a verdict", "", "", tuple(counts("judged", "total_samples"))))
-    rows.append(Row("questions without one", "", "", tuple(counts("unjudged"))))
-    rows.append(Row("teacher seeds", "", "", tuple(counts("teacher_seeds"))))
-    names = {("_".join(arm) if several else arm[1]) if arm else label: shown for label, shown, arm in columns}
-    return PaperTable("table7_taxonomy", TITLES["table7_taxonomy"], names, rows, note=OVER_QUESTIONS)
+    dataset = arms["dataset"] + "_" if several else ""
+    keys = (dataset + arms["ours"]).where(arms["ours"] != "", arms["row"])
+    columns = dict(zip(keys, arms["row"], strict=True))
+    frame = pd.DataFrame({"row": names.values(), "ours": "", "seeds": ""})
+    cells = arms.reindex(columns=_cells(names)).astype(object)
+    for number, key in enumerate(columns):
+        for place, column in enumerate(_cells([key])):
+            frame[column] = cells.iloc[number, place::4].array
+    return PaperTable("table7_taxonomy", TITLES["table7_taxonomy"], columns, frame, note=OVER_QUESTIONS)
 
 
-def _in_the_papers_order(
-    config: Config, papers: list[str], ours: dict[Arm, str | None]
-) -> Iterator[tuple[str, str, Arm | None]]:
-    """(the paper's name, the name to show, our arm or None): the paper's rows, then our arms that it lacks ("").
+def _labelled(ours: pd.DataFrame) -> pd.DataFrame:
+    """With the data set in the labels, if there are several."""
+    if ours["dataset"].nunique() > 1:
+        return ours.assign(label=ours["label"] + ", " + ours["dataset"])
+    return ours
 
-    A row that several data sets of ours stand for comes once for each, with the data set in its name.
+
+def _beside(papers: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
+    """The paper's rows in their order with ours merged, then our arms that it lacks.
+
+    papers: `paper` (the row) and `paper_c`, perhaps `paper_c_sd`; ours: `dataset`, `arm`, `label`, `seeds`, `paper` and
+    `c`, perhaps `c_sd`. A row that several data sets of ours stand for comes once for each, with the data set in its
+    name.
     """
-    for label in papers:
-        found = [arm for arm, row in ours.items() if row == label]
-        for arm in found or [None]:
-            yield label, f"{label}, {arm[0]}" if len(found) > 1 else label, arm
-    lacking = [arm for arm, row in ours.items() if row not in papers]
-    several = len({dataset for dataset, _ in ours}) > 1
-    for dataset, name in lacking:
-        label = config.arms[name].label
-        yield "", f"{label}, {dataset}" if several else label, (dataset, name)
+    lacking = ours[~ours["paper"].isin(papers["paper"])]
+    both = papers.merge(ours, how="left", on="paper")
+    named = both["paper"].where(~both["paper"].duplicated(keep=False), both["paper"] + ", " + both["dataset"])
+    frame = pd.concat([both.assign(row=named), lacking.assign(row=lacking["label"])], ignore_index=True)
+    texts = frame[["arm", "seeds"]].astype(object).fillna("")
+    return frame.assign(ours=texts["arm"], seeds=texts["seeds"])
+
+
+def _complete(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The frame of a PaperTable with these columns; what there is not is empty."""
+    return frame.reindex(columns=[*NAMES, *_cells(columns)])
+
+
+def _cells(columns: Iterable[str]) -> list[str]:
+    """The four columns of a PaperTable's frame for each of its columns."""
+    return [f"{prefix}{name}{sd}" for name in columns for prefix in ("", "paper_") for sd in ("", "_sd")]
+
+
+def _shown(value: object, sd: object, decimals: int) -> str:
+    if pd.isna(value):
+        return ""
+    text = f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
+    return text if pd.isna(sd) else f"{text} ± {sd:.{decimals}f}"
 
 
 def _sets(count: int, questions: int) -> str:
     return f"{counted(count, 'question set')}, {counted(questions, 'question')}" if count else ""
+
+
+def _listed(*texts: str) -> str:
+    return ", ".join(filter(None, texts))
+
+
+def _escaped(text: str) -> str:
+    return html.escape(" ".join(text.split()), quote=False).replace("|", "\\|")

@@ -2,20 +2,23 @@
 
 from dataclasses import dataclass
 
-from soar_pipeline.config import ArmConfig, Config, FigureConfig
+from soar_pipeline.config import ArmConfig, Config, FigureConfig, Plan, SoarRun
 
-# What each kind of figure reads: a long table, curves of fresh students, or steps and questions of SOAR runs.
+# What each kind of figure reads: a long table, curves of fresh students, or files of SOAR runs: their steps, questions,
+# verdicts on these, and how diverse they were.
 READS = {
     "learning_curves": ("curves", "passk"),
-    "seed_curves": ("curves",),
+    "seed_curves": ("curves", "passk"),
     "improvement": ("passk",),
     "bars": ("passk",),
     "sweep": ("passk",),
     "teacher_reward": ("steps",),
-    "baseline_accuracy": ("steps",),
+    "teacher_overview": ("steps", "promoted", "questions", "verdicts"),
+    "question_composition": ("steps", "questions", "verdicts"),
+    "baseline_accuracy": ("steps", "promoted"),
     "question_difficulty": ("questions",),
-    "question_evolution": ("steps", "questions"),
-    "diversity": ("steps", "vendi"),
+    "question_evolution": ("steps", "questions", "verdicts"),
+    "diversity": ("step_diversity", "vendi"),
 }
 
 
@@ -41,10 +44,10 @@ class Selection:
         if self.figure.datasets is not None:
             return list(self.figure.datasets)
         if self.about_students or self.figure.kind == "diversity":
-            found = [name for name in self.config.datasets if self._chosen_on(name)]
+            datasets = [name for name in self.config.datasets if self._chosen_on(name)]
         else:
-            found = list(dict.fromkeys(run[0] for run in self.config.soar_runs() if self._wanted(run[1])))
-        return found or list(self.config.datasets)
+            datasets = list(dict.fromkeys(run[0] for run in Plan(self.config).soar_runs if self._wanted(run[1])))
+        return datasets or list(self.config.datasets)
 
     @property
     def arms(self) -> dict[str, ArmConfig]:
@@ -63,12 +66,13 @@ class Selection:
         """As named, else those that its data sets have SOAR runs of, else all."""
         if self.figure.objectives is not None:
             return list(self.figure.objectives)
-        found = {objective for dataset, objective, _ in self.config.soar_runs() if dataset in self.datasets}
-        return [name for name in self.config.objectives if name in found] or list(self.config.objectives)
+        run = {objective for dataset, objective, _ in Plan(self.config).soar_runs if dataset in self.datasets}
+        objectives = [name for name in self.config.objectives if name in run] or list(self.config.objectives)
+        return self._side_by_side(objectives) if self.figure.kind == "teacher_overview" else objectives
 
     @property
-    def soar_runs(self) -> list[tuple[str, str, int]]:
-        return [run for run in self.config.soar_runs() if run[0] in self.datasets and run[1] in self.objectives]
+    def soar_runs(self) -> list[SoarRun]:
+        return [run for run in Plan(self.config).soar_runs if run[0] in self.datasets and run[1] in self.objectives]
 
     @property
     def ks(self) -> list[int]:
@@ -89,13 +93,22 @@ class Selection:
         return {name: arm for name, arm in arms.items() if arm.policy in ("fresh_student", "serl")}
 
     def _chosen_on(self, dataset: str) -> list[str]:
-        figure, found = self.figure, self.config.arms_on(dataset)
-        chosen = [name for name in found if figure.arms is None or name in figure.arms]
+        figure, arms = self.figure, self.config.arms_on(dataset)
+        chosen = [name for name in arms if figure.arms is None or name in figure.arms]
         if figure.kind == "diversity":
-            return [name for name in chosen if found[name].questions is not None]
+            return [name for name in chosen if arms[name].questions is not None]
         if figure.against is not None:
             return [name for name in chosen if self.config.has_swept(name, figure.against)]
         return chosen
+
+    def _side_by_side(self, objectives: list[str]) -> list[str]:
+        """The first grounded one beside the first that rewards learnability, or else something other; else two."""
+        grounded = [name for name in objectives if self.config.objectives[name].reward == "grounded"]
+        others = sorted(
+            (name for name in objectives if name not in grounded),
+            key=lambda name: self.config.objectives[name].reward != "learnability",
+        )
+        return [*grounded[:1], *others[:1]] if grounded and others else objectives[:2]
 
     def _wanted(self, objective: str) -> bool:
         return self.figure.objectives is None or objective in self.figure.objectives

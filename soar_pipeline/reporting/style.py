@@ -1,5 +1,6 @@
-"""How every figure looks: colour-blind-safe colours, line styles and markers that survive grey print, fixed bytes."""
+"""How every figure is built: line styles and markers that survive grey print, panels, legends, fixed bytes."""
 
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,53 +16,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from soar_pipeline.artifacts import atomic_path
+from soar_pipeline.artifacts.atomic import atomic_path, write_text
+from soar_pipeline.reporting.text_alternative import text_alternative
+from soar_pipeline.reporting.theme import COLOURS, GREY, INK, PAPER, svg_in_the_dark
 
 # Figures of the paper that stand beside ours: hollow, so that no colour is needed to tell them apart.
-HOLLOW = {"mfc": "white", "mec": "black", "mew": 0.9, "ls": "", "zorder": 5}
+HOLLOW = {"mfc": PAPER, "mec": INK, "mew": 0.9, "ls": "", "zorder": 5}
 
-# Okabe & Ito 2008, without the yellow that vanishes on white; ordered so that neighbours differ in lightness too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 DASHES = ((0, ()), (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)), (0, (9, 3)), (0, (2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "ooo")
-GREY, LIGHT_GREY = "#6b6b6b", "#b9b9b9"
-# A sequence from light to dark for ordered classes: also ordered in grey.
-ORDERED = ("#d0e5f2", "#8fc1e3", "#4a93c9", "#1f649d", "#0b3a63")
 
 FIGURE_WIDTH, NARROWEST_PANEL, PANEL_HEIGHT, PNG_DPI = 9.4, 3.3, 2.9, 160
 
 # Of a legend's entry without its text, and of a letter of it, in inches.
 HANDLE_WIDTH, LETTER_WIDTH = 0.62, 0.068
-
-LOOK = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#444444",
-    "axes.linewidth": 0.8,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.7,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "legend.handlelength": 3.0,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "xtick.color": "#444444",
-    "ytick.color": "#444444",
-    "figure.constrained_layout.use": True,
-    # Equal data must give equal bytes: element ids from a fixed salt.
-    "svg.hashsalt": "soar_pipeline",
-}
-# For the whole process: matplotlib reads some of these when an axes is made, others at each call.
-matplotlib.rcParams.update(LOOK)
 
 
 class Style(NamedTuple):
@@ -89,7 +58,7 @@ def panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
 
 
 def wrapped_panels(groups: int, per_group: int, widest: int = 3) -> tuple[Figure, list[list[Axes]]]:
-    """The same where a row may be too long: every group begins a row and goes on in the next; axes by group."""
+    """The same if a row may be too long: every group begins a row and goes on in the next; axes by group."""
     columns = min(per_group, widest)
     rows = math.ceil(per_group / columns)
     figure, grid = panels(groups * rows, columns)
@@ -123,10 +92,31 @@ def line_handle(label: str, look: Style, marker: bool = True) -> Line2D:
     return Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker if marker else "", label=label)
 
 
+def promotion_handle() -> Line2D:
+    """The legend's entry for the stars of promotions."""
+    return Line2D([], [], marker="*", markersize=11, mfc=PAPER, mec=INK, ls="", label="promotion")
+
+
+def percent_axis(axes: Axes, label: str) -> None:
+    """From a little below zero, so that what solves nothing stays visible, to a little above all that was drawn."""
+    top = max(5.0, axes.dataLim.y1 if axes.has_data() else 0.0)
+    axes.set(ylabel=label, ylim=(-0.03 * top, 1.06 * top))
+
+
+def svg_of(figure: Figure, name: str) -> str:
+    """The figure as SVG, with its heading (or else its name) and what it shows in words, and no date."""
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={**_words(figure, name), "Date": None, "Creator": None})
+    plt.close(figure)
+    return svg_in_the_dark(drawn.getvalue())
+
+
 def save(figure: Figure, svg: Path, png: Path) -> None:
     """Write both forms atomically, with no date and no program version in them."""
-    with atomic_path(svg) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
     with atomic_path(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={"Software": None})
-    plt.close(figure)
+        figure.savefig(temporary, format="png", dpi=PNG_DPI, metadata={**_words(figure, png.stem), "Software": None})
+    write_text(svg, svg_of(figure, svg.stem))
+
+
+def _words(figure: Figure, name: str) -> dict[str, str]:
+    return {"Title": figure.get_suptitle() or name.replace("_", " "), "Description": text_alternative(figure)}

@@ -1,7 +1,19 @@
-"""Which tables in the paper's shape a run has; light to import, for the workflow."""
+"""Which tables a run has, the long ones and those in the paper's shape; light to import, for the workflow."""
 
 from soar_pipeline.config import Config
 
+LONG_TABLES = (
+    "passk",
+    "differences",
+    "unstuck",
+    "checkpoints",
+    "sizes",
+    "vendi",
+    "runs",
+    "promoted_students",
+    "taxonomy",
+    "question_shares",
+)
 TITLES = {
     "table1_vendi": "Table 1: diversity of the questions (Vendi score)",
     "table2_datasets": "Table 2: problems before and after the fail@k filter",

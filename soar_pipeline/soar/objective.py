@@ -1,64 +1,67 @@
-"""A teacher's objective: its reward, loaded and with its tools; what it returns is checked."""
+"""A teacher's objective: its reward, loaded and with its context; what it returns is checked."""
 
 import math
-import sys
 from collections import Counter
-from importlib.abc import SourceLoader
-from importlib.util import module_from_spec, spec_from_loader
 
 from soar_pipeline.config import ConfigError, ObjectiveConfig
-from soar_pipeline.reward_files import RewardFile, read_reward_file
-from soar_pipeline.soar.rewards import BUILT_IN, OuterStep, Scores, TeacherReward, Tools
+from soar_pipeline.config.own_functions import read_reward_file
+from soar_pipeline.soar.rewards import BUILT_IN, DatasetRewards, OuterStep, RewardContext, TeacherReward
 
 
 class Objective:
-    """Scores outer steps by the reward that `objectives.<name>` in the configuration names."""
+    """Rewards the datasets of outer steps, by the reward that `objectives.<name>` in the configuration names."""
 
-    def __init__(self, name: str, config: ObjectiveConfig, reward: TeacherReward, tools: Tools):
-        self.name, self.config, self.reward, self.tools = name, config, reward, tools
+    def __init__(self, name: str, config: ObjectiveConfig, reward: TeacherReward, context: RewardContext):
+        self.name, self.config, self.reward, self.context = name, config, reward, context
 
-    def score(self, step: OuterStep) -> Scores:
-        """The reward's scores. Raises ConfigError naming the key where they cannot be used."""
-        self.tools.examiner.set_weights(step.baseline)
-        scores = self.reward(step, self.tools)
-        if not isinstance(scores, Scores):
-            raise self._error("reward", step, f"returned {type(scores).__name__}; return Scores(rewards)")
-        rewards = self._numbers(scores, step)
-        if self.config.promotion:
-            self._check_promotable(scores, step)
-        return Scores(rewards, scores.trials)
+    @property
+    def promotes(self) -> bool:
+        """Whether students are promoted."""
+        return self.config.promotion
 
-    def _numbers(self, scores: Scores, step: OuterStep) -> list[float]:
+    def rewards(self, step: OuterStep) -> DatasetRewards:
+        """R_k of each dataset. Raises ConfigError naming the key if the reward returns what cannot be used."""
+        self.context.evaluator.set_weights(step.baseline)
+        scored = self.reward(step, self.context)
+        if not isinstance(scored, DatasetRewards):
+            raise self._error("reward", step, f"returned {type(scored).__name__}; return DatasetRewards(rewards)")
+        rewards = self._numbers(scored, step)
+        if self.promotes:
+            self._check_promotable(scored, step)
+        return DatasetRewards(rewards, scored.results)
+
+    def _numbers(self, scored: DatasetRewards, step: OuterStep) -> list[float]:
         """One finite number per dataset."""
         try:
-            rewards = [float(reward) for reward in scores.rewards]
+            rewards = [float(reward) for reward in scored.rewards]
         except (TypeError, ValueError):
-            raise self._error("reward", step, f"returned {scores.rewards!r}; return a list of numbers") from None
+            raise self._error("reward", step, f"returned {scored.rewards!r}; return a list of numbers") from None
         if len(rewards) != len(step.datasets):
-            many = f"returned {len(rewards)} rewards for {len(step.datasets)} datasets"
-            raise self._error("reward", step, f"{many}; return one per dataset, in their order")
+            counts = f"returned {len(rewards)} rewards for {len(step.datasets)} datasets"
+            raise self._error("reward", step, f"{counts}; return one per dataset, in their order")
         if not all(map(math.isfinite, rewards)):
             raise self._error("reward", step, f"returned {rewards}; every reward must be a finite number")
         return rewards
 
-    def _check_promotable(self, scores: Scores, step: OuterStep) -> None:
-        """Promotion takes a student of the best dataset, which may be any of them."""
-        trials = Counter((trial.dataset_index, trial.repeat) for trial in scores.trials)
-        untried = sorted(set(range(len(step.datasets))) - {dataset for dataset, _ in trials})
-        if untried:
+    def _check_promotable(self, scored: DatasetRewards, step: OuterStep) -> None:
+        """A student of the best dataset is promoted, and any dataset may be the best one."""
+        students = Counter((result.dataset_index, result.repeat) for result in scored.results)
+        without = sorted(set(range(len(step.datasets))) - {dataset for dataset, _ in students})
+        if without:
             raise self._error(
                 "promotion",
                 step,
-                f"returned no trial of dataset {untried[0]}, so there may be no student to promote; return those of "
-                "tools.students.train, or set promotion: false",
+                f"returned no student result of dataset {without[0]}, so there may be no student to promote; return "
+                "the results of context.students.train, or set promotion: false",
             )
-        twice = [trial for trial, count in trials.items() if count > 1]
-        if twice:
+        repeated = [student for student, count in students.items() if count > 1]
+        if repeated:
+            dataset, repeat = repeated[0]
             raise self._error(
                 "promotion",
                 step,
-                f"returned two trials of dataset {twice[0][0]}, repeat {twice[0][1]}; return those of its last "
-                "tools.students.train, whose students are still there",
+                f"returned two student results of dataset {dataset}, repeat {repeat}; return the results of the last "
+                "context.students.train alone, whose students are still kept",
             )
 
     def _error(self, key: str, step: OuterStep, what: str) -> ConfigError:
@@ -68,7 +71,7 @@ class Objective:
 def load_reward(name: str, config: ObjectiveConfig, sha256: str | None) -> TeacherReward:
     """The reward of `objectives.<name>`: a built-in one, or a function of a file whose digest must be `sha256`.
 
-    Raises ConfigError naming the key where the file cannot be used or is another than the run was planned with.
+    Raises ConfigError naming the key if the file cannot be used or has changed since the run was planned.
     """
     file = read_reward_file(config, name)
     if file is None:
@@ -77,22 +80,4 @@ def load_reward(name: str, config: ObjectiveConfig, sha256: str | None) -> Teach
         raise ConfigError(
             f"objectives.{name}.reward: {file.path} has changed since this run was planned; start Snakemake again"
         )
-    module_name = f"teacher_reward_{name}"
-    module = module_from_spec(spec_from_loader(module_name, _Loader(file)))
-    # As of any import: dataclasses and typing look their module up.
-    sys.modules[module_name] = module
-    module.__spec__.loader.exec_module(module)
-    return getattr(module, file.function)
-
-
-class _Loader(SourceLoader):
-    """Imports the very text that was digested: no cached bytecode, which an edit within a second would outlive."""
-
-    def __init__(self, file: RewardFile):
-        self.file = file
-
-    def get_filename(self, fullname: str) -> str:
-        return str(self.file.path)
-
-    def get_data(self, path: str) -> bytes:
-        return self.file.source
+    return file.load(f"teacher_reward_{name}")

@@ -1,5 +1,6 @@
-r"""Reading a teacher's completion: `<question>…</question><answer>\boxed{…}</answer>` (spec section 3)."""
+r"""Reading a teacher's completion: `<question>…</question><answer>\boxed{…}</answer>` (docs/method.md §3)."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -8,9 +9,15 @@ from soar_pipeline.grading.boxes import last_boxed
 
 TAGS = ("<question>", "</question>", "<answer>", "</answer>")
 
-Reason = Literal[
-    "missing_tag", "repeated_tag", "tag_order", "empty_question", "control_character", "no_box", "empty_box"
-]
+Reason = Literal["missing_tag", "tag_order", "empty_question", "control_character", "no_box", "empty_box"]
+
+# Text without any of the tags, and a question with the answer that follows it before the next question.
+_PLAIN = r"(?:(?!</?(?:question|answer)>).)*"
+_PAIR = re.compile(
+    f"<question>(?P<question>{_PLAIN})</question>(?:(?!<question>{_PLAIN}</question>).)*?"
+    f"<answer>(?P<answer>{_PLAIN})</answer>",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class ParsedQuestion:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why a completion is no question, as one word to count by."""
+    """Why a completion is not a question, as one word to count by."""
 
     reason: Reason
 
@@ -31,21 +38,14 @@ class Rejection:
 def parse_teacher_completion(text: str) -> ParsedQuestion | Rejection:
     """The question that a completion states, by its form alone: the caller asks Math-Verify about the answer.
 
-    Each tag stands exactly once and in order (so no second question, nothing nested); any working stands around and
-    between them. Tags are lower case. Control characters other than line ends and tabs fit no prompt and no page.
+    The first complete pair of a question and an answer counts; whatever else stands before it, between the two and
+    after it is of no account, further tags too. Tags are lower case. Control characters other than line ends and tabs
+    fit no prompt and no page.
     """
-    counts = [text.count(tag) for tag in TAGS]
-    if min(counts) == 0:
-        return Rejection("missing_tag")
-    if max(counts) > 1:
-        return Rejection("repeated_tag")
-    places = [text.index(tag) for tag in TAGS]
-    if places != sorted(places):
-        return Rejection("tag_order")
-    question, answer = (
-        text[places[i] + len(TAGS[i]) : places[i + 1]].strip()
-        for i in (TAGS.index("<question>"), TAGS.index("<answer>"))
-    )
+    pair = _PAIR.search(text)
+    if pair is None:
+        return Rejection("tag_order" if all(tag in text for tag in TAGS) else "missing_tag")
+    question, answer = pair["question"].strip(), pair["answer"].strip()
     if not question:
         return Rejection("empty_question")
     boxed = last_boxed(answer)
@@ -59,7 +59,7 @@ def parse_teacher_completion(text: str) -> ParsedQuestion | Rejection:
 
 
 def tagged(text: str, name: str) -> str:
-    """What stands between `<name>` and `</name>`, stripped; a missing tag is taken to stand at that end of the text."""
+    """What stands between `<name>` and `</name>`, stripped; a missing tag counts as if it stood at that end."""
     before, _, _ = text.partition(f"</{name}>")
     return before.partition(f"<{name}>")[2].strip() if f"<{name}>" in before else before.strip()
 

@@ -1,35 +1,49 @@
-"""Questions from a teacher (spec section 3): in one turn by rejection sampling, or in two turns without a filter."""
+"""Questions from a teacher (docs/method.md §3): in one turn by rejection sampling, or in two turns without a filter."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from soar_pipeline.artifacts import ArtifactError
-from soar_pipeline.config import GenerationConfig
-from soar_pipeline.generation.generator import Completion, Generator, Rollout, Turn
+from soar_pipeline.artifacts.files import ArtifactError
 from soar_pipeline.grading.boxes import last_boxed
-from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import Policy, PromptFormat, check_context
-from soar_pipeline.seeds import derive
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.policy.prompts import check_context
+from soar_pipeline.policy.sampling import Completion, Rollout, Turn
+from soar_pipeline.questions import Question
+from soar_pipeline.runtime import derive
 from soar_pipeline.soar.parsing import ParsedQuestion, parse_teacher_completion, tagged, without_control_characters
 
-# Raw outputs shown when a teacher writes no acceptable question.
-SHOWN_REFUSALS = 5
+# Raw outputs in the error message when a teacher writes no acceptable question.
+LAST_REFUSALS = 5
 
 
 @dataclass(frozen=True)
-class AcceptedQuestion:
-    """A question with the turns it was written in; `rejected_before` draws were refused since the one before it."""
+class TeacherQuestion:
+    """A question with the turns it was written in; `rejected_before` samples were refused since the one before it."""
 
-    question: str
-    answer: str
+    question: Question
     turns: Rollout
-    rejected_before: int
+    rejected_before: int = 0
 
     @property
     def text(self) -> str:
         """All that the teacher wrote, an empty line between its turns."""
         return "\n\n".join(turn.completion.text for turn in self.turns)
+
+    def row(
+        self, outer_step: int = 0, *, dataset_index: int = 0, dataset_reward: float | None = None
+    ) -> dict[str, Any]:
+        """The question's row in an artifact; outer step 0 is after the training."""
+        return {
+            "question_id": self.question.question_id,
+            "outer_step": outer_step,
+            "dataset_index": dataset_index,
+            "question": self.question.question,
+            "answer": self.question.answer,
+            "completion": self.text,
+            "dataset_reward": dataset_reward,
+            "rejected_before": self.rejected_before,
+        }
 
 
 class TeacherOutputError(ArtifactError):
@@ -37,30 +51,23 @@ class TeacherOutputError(ArtifactError):
 
 
 class QuestionWriter(Protocol):
-    """A way to draw questions from a teacher's current weights."""
+    """A way to sample questions from a teacher's current weights."""
 
-    def write(self, count: int, seed: int) -> list[AcceptedQuestion]:
-        """`count` questions, in the order of drawing; the same seed gives the same questions."""
+    def write(self, question_ids: list[str], seed: int) -> list[TeacherQuestion]:
+        """A question for each id, in the order of sampling; the same seed gives the same questions."""
         ...
 
 
-def question_writer(
-    generator: Generator,
-    grader: Grader,
-    prompts: PromptFormat,
-    generation: GenerationConfig,
-    *,
-    max_draws_per_question: int,
-) -> QuestionWriter:
-    """The way that the prompts are made for."""
-    if prompts.two_turns:
-        return TwoTurnWriter(generator, prompts, generation)
-    return SingleTurnWriter(generator, grader, prompts, generation, max_draws_per_question)
+def question_writer(policy: OpenPolicy, max_draws_per_question: int) -> QuestionWriter:
+    """The way that the policy's prompts are made for."""
+    if policy.prompts.two_turns:
+        return TwoTurnWriter(policy)
+    return SingleTurnWriter(policy, max_draws_per_question)
 
 
-def check_teacher_context(policy: Policy, prompts: PromptFormat, generation: GenerationConfig) -> None:
-    """ConfigError where a teacher's prompt, with its longest completion, does not fit the model's context."""
-    tokens = generation.teacher_max_new_tokens
+def check_teacher_context(policy: OpenPolicy) -> None:
+    """ConfigError if a teacher's prompt, with its longest completion, does not fit the model's context."""
+    prompts, tokens = policy.prompts, policy.generation.teacher_max_new_tokens
     check_context(policy, {"teacher prompt": prompts.teacher()}, tokens)
     if prompts.two_turns:
         # The second prompt holds the first turn's question: up to as many tokens again.
@@ -71,98 +78,84 @@ def check_teacher_context(policy: Policy, prompts: PromptFormat, generation: Gen
 class SingleTurnWriter:
     """Question and answer in one completion; completions of another form are refused.
 
-    RLOO advantages sum to zero, so leaving the refused ones out does not bias the gradient (spec section 3).
+    RLOO advantages sum to zero, so leaving the refused ones out does not bias the gradient (docs/method.md §3).
     """
 
-    generator: Generator
-    grader: Grader
-    prompts: PromptFormat
-    generation: GenerationConfig
+    policy: OpenPolicy
     max_draws_per_question: int
 
-    def write(self, count: int, seed: int) -> list[AcceptedQuestion]:
-        """Raises TeacherOutputError after `count * max_draws_per_question` draws."""
-        accepted: list[AcceptedQuestion] = []
-        drawn, rejected, refusals, rounds = 0, 0, [], 0
-        prompt = self.prompts.teacher()
+    def write(self, question_ids: list[str], seed: int) -> list[TeacherQuestion]:
+        """Raises TeacherOutputError after `max_draws_per_question` samples per question."""
+        accepted: list[TeacherQuestion] = []
+        sampled, rejected, refusals, rounds, count = 0, 0, [], 0, len(question_ids)
+        prompt = self.policy.prompts.teacher()
         while len(accepted) < count:
-            if drawn >= count * self.max_draws_per_question:
-                shown = "\n".join(f"  {text!r}" for text in refusals[-SHOWN_REFUSALS:])
+            if sampled >= count * self.max_draws_per_question:
+                last = "\n".join(f"  {text!r}" for text in refusals[-LAST_REFUSALS:])
                 raise TeacherOutputError(
-                    f"the teacher wrote {len(accepted)} acceptable questions in {drawn} draws, {count} were needed; "
-                    f"raise teacher.max_draws_per_question or look at the prompt. Its last refused outputs:\n{shown}"
+                    f"the teacher wrote {len(accepted)} acceptable questions in {sampled} samples, and {count} "
+                    "were needed; raise teacher.max_draws_per_question, or change the prompt. The last refused outputs "
+                    "are:\n" + last
                 )
             # As many as are missing, and some more for those that will be refused.
-            acceptance = (len(accepted) + 1) / (drawn + 1) if drawn else 1.0
+            acceptance = (len(accepted) + 1) / (sampled + 1) if sampled else 1.0
             wanted = min(round((count - len(accepted)) / acceptance) + 1, 4 * count)
-            completions = self.generator.sample(
-                [prompt],
-                samples=wanted,
-                max_new_tokens=self.generation.teacher_max_new_tokens,
-                temperature=self.generation.temperature,
-                seed=derive(seed, "teacher draws", rounds),
-            )[0]
+            params = self.policy.teacher_params(derive(seed, "teacher draws", rounds))
+            [completions] = self.policy.generator.sample([prompt], wanted, params)
             rounds += 1
             for completion, parsed in zip(completions, self._accepted(completions), strict=True):
                 if len(accepted) == count:
                     break
-                drawn += 1
+                sampled += 1
                 if parsed is None:
                     rejected += 1
-                    refusals = [*refusals[-SHOWN_REFUSALS:], completion.text]
+                    refusals = [*refusals[-LAST_REFUSALS:], completion.text]
                     continue
-                turns = (Turn(prompt, completion),)
-                accepted.append(AcceptedQuestion(parsed.question, parsed.answer, turns, rejected))
+                question = Question(question_ids[len(accepted)], parsed.question, parsed.answer)
+                accepted.append(TeacherQuestion(question, (Turn(prompt, completion),), rejected))
                 rejected = 0
         return accepted
 
     def _accepted(self, completions: list[Completion]) -> list[ParsedQuestion | None]:
-        """Each completion's question, or None where its form or its answer does not parse."""
+        """Each completion's question, or None if its form or its answer does not parse."""
         parsed = [parse_teacher_completion(completion.text) for completion in completions]
         well_formed = [item for item in parsed if isinstance(item, ParsedQuestion)]
-        parses = iter(self.grader.parses([item.answer for item in well_formed]))
+        parses = iter(self.policy.grader.parses([item.answer for item in well_formed]))
         return [item if isinstance(item, ParsedQuestion) and next(parses) else None for item in parsed]
 
 
 @dataclass(frozen=True)
 class TwoTurnWriter:
-    """The question first, then its answer, asked for in a prompt that holds the question; nothing is refused.
+    """The question first, then its answer, for which a prompt holds the question; nothing is refused.
 
-    A turn ends with its closing tag: what the model would write after it is no part of the rollout. Where a tag or the
-    box is missing, all that stands there is taken, so question and answer may be any text, the empty one included;
-    a student gets no full reward for an answer that is no expression. Control characters are left out.
+    A turn ends with its closing tag: what the model would write after it is not part of the rollout. If a tag or the
+    box is missing, all that stands there counts, so question and answer may be any text, the empty one included; a
+    student gets no full reward for an answer that is not an expression. Control characters are left out.
     """
 
-    generator: Generator
-    prompts: PromptFormat
-    generation: GenerationConfig
+    policy: OpenPolicy
 
-    def write(self, count: int, seed: int) -> list[AcceptedQuestion]:
-        asked = self._turns([self.prompts.teacher()] * count, "question", derive(seed, "question turn"))
-        questions = [without_control_characters(tagged(turn.completion.text, "question")) for turn in asked]
-        prompts = [self.prompts.teacher_answer(question) for question in questions]
-        answered = self._turns(prompts, "answer", derive(seed, "answer turn"))
+    def write(self, question_ids: list[str], seed: int) -> list[TeacherQuestion]:
+        prompts = [self.policy.prompts.teacher()] * len(question_ids)
+        first = self._turns(prompts, "question", derive(seed, "question turn"))
+        texts = [without_control_characters(tagged(turn.completion.text, "question")) for turn in first]
+        prompts = [self.policy.prompts.teacher_answer(text) for text in texts]
+        second = self._turns(prompts, "answer", derive(seed, "answer turn"))
         return [
-            AcceptedQuestion(question, _stated_answer(answer.completion.text), (ask, answer), rejected_before=0)
-            for question, ask, answer in zip(questions, asked, answered, strict=True)
+            TeacherQuestion(Question(question_id, text, _stated_answer(answer.completion.text)), (question, answer))
+            for question_id, text, question, answer in zip(question_ids, texts, first, second, strict=True)
         ]
 
     def _turns(self, prompts: list[str], tag: str, seed: int) -> list[Turn]:
-        """One turn per prompt, ending where the tag is closed."""
-        drawn = self.generator.sample(
-            prompts,
-            samples=1,
-            max_new_tokens=self.generation.teacher_max_new_tokens,
-            temperature=self.generation.temperature,
-            seed=seed,
-        )
+        """One turn per prompt, ending as the tag is closed."""
+        groups = self.policy.generator.sample(prompts, 1, self.policy.teacher_params(seed))
         return [
             Turn(prompt, self._up_to(f"</{tag}>", completion))
-            for prompt, (completion,) in zip(prompts, drawn, strict=True)
+            for prompt, (completion,) in zip(prompts, groups, strict=True)
         ]
 
     def _up_to(self, end: str, completion: Completion) -> Completion:
-        """The completion's tokens up to the one that completes `end`; all of them where it does not occur.
+        """The completion's tokens up to the one that completes `end`; all of them if it does not occur.
 
         A prefix of a sample is a sample of the policy that stops there, so this is the stop string of every engine.
         """
@@ -171,7 +164,7 @@ class TwoTurnWriter:
         ids = completion.token_ids
 
         def text(length: int) -> str:
-            return self.prompts.tokenizer.decode(ids[:length], skip_special_tokens=True)
+            return self.policy.tokenizer.decode(ids[:length], skip_special_tokens=True)
 
         length = bisect_left(range(len(ids)), True, key=lambda shorter: end in text(shorter))
         return Completion(text(length), tokens=length, truncated=False, token_ids=ids[:length])
@@ -183,6 +176,6 @@ def _stated_answer(text: str) -> str:
     return without_control_characters(tagged(text, "answer") if boxed is None else boxed)
 
 
-def acceptance_rate(questions: list[AcceptedQuestion]) -> float:
-    """Share of draws that were accepted, over these questions."""
+def acceptance_rate(questions: list[TeacherQuestion]) -> float:
+    """Share of samples that were accepted, over these questions."""
     return len(questions) / (len(questions) + sum(question.rejected_before for question in questions))

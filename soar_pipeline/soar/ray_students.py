@@ -1,6 +1,7 @@
 """Students on Ray: actors with a device each, on any number of nodes.
 
-Jobs and trials pass through Ray, weights through files: the run's folder lies on a file system that every node sees.
+Jobs and results pass through Ray, weights through files: the run's folder lies on a file system that every node sees.
+A worker reads a baseline once, and writes a student if it is promoted.
 """
 
 import logging
@@ -8,19 +9,20 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from soar_pipeline.artifacts import ArtifactError
-from soar_pipeline.soar.students import Done, StudentJob, StudentWorker, Trial, place
+from soar_pipeline.artifacts.files import ArtifactError
+from soar_pipeline.soar.students import Done, Student, StudentJob, StudentResult, StudentWorker, place
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_REMINDERS = 60
-# Of each node, for jobs and trials alone.
+# Of each node, for jobs and results alone.
 OBJECT_STORE_BYTES = 100_000_000
 
 
@@ -28,16 +30,19 @@ class RayActors:
     """Student workers as Ray actors; the Ray cluster is the one that RAY_ADDRESS names, else one made for this job.
 
     `build` makes a worker and is called once in each actor. An actor that dies, or whose node does, is replaced; the
-    student it had is trained again, `attempts` times at most. Where the cluster has no room for a replacement the
-    others go on without it. Where it has more devices than the workers need, this process gets one of its own.
+    student it had is trained again, `attempts` times at most. If the cluster has no room for a replacement, the
+    others go on without it. If it has more devices than the workers need, this process gets one of its own; else it
+    shares its node's first with a worker. It sees no other: a trainer would spread its model over all that it sees.
     """
 
     def __init__(self, build: Callable[[], StudentWorker], workers: int, gpus_per_worker: int, attempts: int = 3):
         self.build, self.workers, self.gpus_per_worker, self.attempts = build, workers, gpus_per_worker, attempts
+        self.holder: ActorHandle | None = None
         self.idle: list[ActorHandle] = []
         # Actors that have not said yet where they are, by the answer that will.
         self.starting: dict[ray.ObjectRef, ActorHandle] = {}
         self.places: dict[ActorHandle, str] = {}
+        self.holders: dict[Student, ActorHandle] = {}
 
     def connect(self) -> None:
         """Join the cluster and start the workers, once; before this process uses a GPU, so that it uses its own."""
@@ -59,10 +64,19 @@ class RayActors:
             runtime_env={"env_vars": inherited},
             log_to_driver=False,
         )
-        if 0 < self.workers * self.gpus_per_worker < ray.cluster_resources().get("GPU", 0):
-            self._take_device()
+        if self.workers * self.gpus_per_worker:
+            if self.workers * self.gpus_per_worker < ray.cluster_resources().get("GPU", 0):
+                self._take_device()
+            else:
+                first, *_ = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
+                os.environ["CUDA_VISIBLE_DEVICES"] = first
         for _ in range(self.workers):
             self._start()
+
+    @property
+    def has_device(self) -> bool:
+        """Whether this process has a device of its own."""
+        return self.holder is not None
 
     def run(self, jobs: list[StudentJob], done: Done) -> None:
         self.connect()
@@ -94,7 +108,7 @@ class RayActors:
                         f"a student worker was lost {self.attempts} times {what}; `ray status` and Ray's logs may say "
                         f"why: {error}"
                     ) from None
-                self._start()
+                self._replace(actor)
                 if job is not None:
                     waiting.insert(0, job)
                 continue
@@ -103,13 +117,34 @@ class RayActors:
                 self.places[actor] = result
             else:
                 left -= 1
+                self.holders[job.student] = actor
                 done(result, self.places[actor])
             self.idle.append(actor)
+
+    def write(self, job: StudentJob, path: Path) -> bool:
+        actor = self.holders.get(job.student)
+        if actor is None:
+            return False
+        try:
+            ray.get(actor.write.remote(job, path))
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayActorError as error:
+            log.warning("a student worker was lost with the students that it kept, and is replaced: %s", error)
+            self._replace(actor)
+            return False
+        return True
 
     def close(self) -> None:
         """Leave the cluster, which ends the actors; one that was made for this job ends too."""
         ray.shutdown()
-        self.idle, self.starting, self.places = [], {}, {}
+        self.idle, self.starting, self.places, self.holders = [], {}, {}, {}
+
+    def _replace(self, actor: ActorHandle) -> None:
+        """The actor is dead, and the students that it kept are lost."""
+        self.holders = {student: holder for student, holder in self.holders.items() if holder is not actor}
+        self.idle = [other for other in self.idle if other is not actor]
+        self._start()
 
     def _start(self) -> None:
         actor = _Actor.options(num_cpus=1, num_gpus=self.gpus_per_worker).remote(self.build)
@@ -143,5 +178,8 @@ class _Actor:
     def place(self) -> str:
         return place() + "".join(f", GPU {device}" for device in _devices())
 
-    def run(self, job: StudentJob) -> Trial:
+    def run(self, job: StudentJob) -> StudentResult:
         return self.worker.run(job)
+
+    def write(self, job: StudentJob, path: Path) -> None:
+        self.worker.write(job, path)

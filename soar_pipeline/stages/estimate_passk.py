@@ -1,15 +1,14 @@
-"""pass@k of every evaluated run (spec section 6)."""
+"""pass@k of every evaluated run (docs/method.md §6)."""
 
-from pathlib import Path
-
-from soar_pipeline.artifact_paths import student_run
-from soar_pipeline.artifacts import EVALUATION, PASSK, ArtifactError, Provenance, read_parquet, table, write_parquet
+from soar_pipeline.artifacts.files import ArtifactError, Artifacts, read_parquet
+from soar_pipeline.artifacts.provenance import read_run
+from soar_pipeline.artifacts.schemas import EVALUATION, PASSK
+from soar_pipeline.config import Settings
 from soar_pipeline.evaluation.passk import ATTEMPT_COLUMNS, mean_pass_at_k
-from soar_pipeline.slices import PassKSlice
-from soar_pipeline.stages.command import run_stage
+from soar_pipeline.stages.command import Inputs, Output, run_stage
 
 
-def estimate_passk(config: PassKSlice, evaluations: list[Path], passk: Path) -> None:
+def estimate_passk(settings: Settings, artifacts: Artifacts, evaluations: Inputs, passk: Output) -> None:
     """One row per run and k; a run without attempts (no promotion, so no student) has no row."""
     rows = []
     for path in evaluations:
@@ -17,12 +16,11 @@ def estimate_passk(config: PassKSlice, evaluations: list[Path], passk: Path) -> 
         if not attempts.num_rows:
             continue
         try:
-            values = mean_pass_at_k(attempts, config.k)
+            values = mean_pass_at_k(attempts, settings.evaluation.pass_at_k)
         except ValueError as error:
             raise ArtifactError(f"{path}: {error}") from None
-        rows += [{**student_run(path)._asdict(), "k": k, "value": value} for k, value in values.items()]
-    provenance = Provenance("estimate_passk", config.model_dump(mode="json"))
-    write_parquet(passk, table(rows, PASSK), provenance)
+        rows += [{**read_run(path), "k": k, "value": value} for k, value in values.items()]
+    artifacts.write(passk, rows, PASSK)
 
 
 if __name__ == "__main__":

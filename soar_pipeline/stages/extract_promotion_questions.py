@@ -1,23 +1,32 @@
-"""Promotion questions: the datasets whose students were promoted, D_best (spec section 5)."""
+"""Promotion questions: the datasets whose students were promoted, D_best (docs/method.md §5)."""
 
 import logging
-from pathlib import Path
 
-from soar_pipeline.artifacts import PROMOTIONS, QUESTIONS, Provenance, read_rows, table, write_parquet
-from soar_pipeline.stages.command import run_stage
+from soar_pipeline.artifacts.files import Artifacts, read_rows
+from soar_pipeline.artifacts.schemas import PROMOTIONS, QUESTION_SET, SOAR_QUESTIONS
+from soar_pipeline.config import QuestionSet, Settings
+from soar_pipeline.stages.command import Input, Output, run_stage
 
 log = logging.getLogger(__name__)
 
 
-def extract_promotion_questions(soar_questions: Path, promotions: Path, questions: Path) -> None:
-    """Copy the questions of the promoted datasets, in order; an empty file where nothing was promoted."""
-    promoted = {(row["outer_step"], row["dataset_index"]) for row in read_rows(promotions, PROMOTIONS)}
+def extract_promotion_questions(
+    settings: Settings,
+    run: QuestionSet,
+    artifacts: Artifacts,
+    soar_questions: Input,
+    promotions: Input,
+    questions: Output,
+) -> None:
+    """Copy the questions of the promoted datasets, in order; an empty file if nothing was promoted."""
+    promoted = {(row["student_step"], row["dataset_index"]) for row in read_rows(promotions, PROMOTIONS)}
     rows = [
-        row for row in read_rows(soar_questions, QUESTIONS) if (row["outer_step"], row["dataset_index"]) in promoted
+        {name: row[name] for name in QUESTION_SET.names if name in row}
+        for row in read_rows(soar_questions, SOAR_QUESTIONS)
+        if (row["outer_step"], row["dataset_index"]) in promoted
     ]
     log.info("%d promotions, %d promotion questions", len(promoted), len(rows))
-    provenance = Provenance("extract_promotion_questions", {}, inputs=(soar_questions, promotions))
-    write_parquet(questions, table(rows, QUESTIONS), provenance)
+    artifacts.write(questions, rows, QUESTION_SET)
 
 
 if __name__ == "__main__":

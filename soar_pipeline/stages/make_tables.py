@@ -1,46 +1,69 @@
-"""The tables of a run beside the paper's figures (spec section 9)."""
+"""The tables of a run beside the paper's figures: the long ones, and those in the paper's shape."""
 
-from pathlib import Path
-
-from soar_pipeline.artifact_paths import teacher_run
-from soar_pipeline.artifacts import DIVERSITY, PASSK, PROMOTIONS, STEPS, TAXONOMY, read_rows
+from soar_pipeline.artifacts.atomic import write_text
+from soar_pipeline.artifacts.schemas import CURVE, DIVERSITY, HARD, PASSK, PROBLEMS, PROMOTIONS, STEPS, TAXONOMY
+from soar_pipeline.config import Plan, Settings
 from soar_pipeline.reporting import tables
-from soar_pipeline.reporting.csv_files import write_csv
+from soar_pipeline.reporting.checkpoints import checkpoints_table
+from soar_pipeline.reporting.frames import read_frame
+from soar_pipeline.reporting.long_tables import read_tables, write_table
 from soar_pipeline.reporting.paper import read_paper
-from soar_pipeline.reporting.taxonomy_table import TaxonomyRow, taxonomy_rows
-from soar_pipeline.slices import ReportSlice
-from soar_pipeline.stages.command import run_stage
+from soar_pipeline.reporting.paper_tables import paper_tables
+from soar_pipeline.reporting.question_shares import question_shares_table
+from soar_pipeline.reporting.unstuck import unstuck_table
+from soar_pipeline.stages.command import Input, Inputs, Outputs, run_stage
 
 
 def make_tables(
-    config: ReportSlice,
-    passk: Path,
-    diversity: Path,
-    problems: list[Path],
-    train: list[Path],
-    test: list[Path],
-    steps: list[Path],
-    promotions: list[Path],
-    taxonomy: list[Path],
-    paper: list[Path],
-    passk_table: Path,
-    sizes_table: Path,
-    vendi_table: Path,
-    runs_table: Path,
-    taxonomy_table: Path,
+    settings: Settings,
+    passk: Input,
+    diversity: Input,
+    problems: Inputs,
+    train: Inputs,
+    test: Inputs,
+    curves: Inputs,
+    steps: Inputs,
+    promotions: Inputs,
+    taxonomy: Inputs,
+    paper: Inputs,
+    long: Outputs,
+    csv: Outputs,
+    markdown: Outputs,
 ) -> None:
-    """Summarise seeds and write the long tables; `taxonomy` are the judged question sets, which may be none."""
-    whole = config.config
-    figures = read_paper(whole, paper)
-    promoted = {teacher_run(path): read_rows(path, PROMOTIONS) for path in promotions}
-    taken = {teacher_run(path): read_rows(path, STEPS) for path in steps}
-    scores = read_rows(diversity, DIVERSITY)
-    verdicts = [row for path in taxonomy for row in read_rows(path, TAXONOMY)]
-    write_csv(passk_table, tables.PasskRow, tables.passk_rows(whole, read_rows(passk, PASSK), promoted, figures))
-    write_csv(sizes_table, tables.SizeRow, tables.size_rows(whole, problems, train, test, figures))
-    write_csv(vendi_table, tables.VendiRow, tables.vendi_rows(whole, scores, promoted, figures))
-    write_csv(runs_table, tables.SoarRunRow, tables.soar_run_rows(whole, taken, promoted))
-    write_csv(taxonomy_table, TaxonomyRow, taxonomy_rows(whole, verdicts, promoted, figures.taxonomy))
+    """Summarise seeds and write every table to the file of its name.
+
+    curves: of the fresh students; taxonomy: the judged question sets, which may be none; long: the long tables;
+    csv, markdown: the paper's.
+    """
+    config, plan = settings.config, Plan(settings.config)
+    figures = read_paper(config, paper)
+    promoted, judged = read_frame(promotions, PROMOTIONS), read_frame(taxonomy, TAXONOMY)
+    made = {
+        "passk": tables.passk_table(plan, read_frame([passk], PASSK), promoted, figures),
+        "differences": tables.differences_table(plan, read_frame([passk], PASSK), promoted),
+        "unstuck": unstuck_table(plan, read_frame([passk], PASSK), promoted),
+        "checkpoints": checkpoints_table(plan, read_frame(curves, CURVE)),
+        "sizes": tables.sizes_table(
+            plan,
+            read_frame(problems, PROBLEMS, ["dataset"]),
+            read_frame(train, HARD, ["dataset"]),
+            read_frame(test, HARD, ["dataset"]),
+            figures,
+        ),
+        "vendi": tables.vendi_table(plan, read_frame([diversity], DIVERSITY), promoted, figures),
+        "runs": tables.runs_table(plan, read_frame(steps, STEPS), promoted),
+        "promoted_students": tables.promoted_students_table(promoted),
+        "taxonomy": tables.taxonomy_table(plan, judged, promoted, figures),
+        "question_shares": question_shares_table(plan, judged),
+    }
+    for path in long:
+        write_table(path, made[path.stem])
+    # From the files, so that what is shown is exactly what they hold.
+    shaped = {table.name: table for table in paper_tables(config, read_tables(long), figures)}
+    for path in csv:
+        write_table(path, shaped[path.stem].figures())
+    for path in markdown:
+        write_text(path, shaped[path.stem].markdown())
 
 
 if __name__ == "__main__":

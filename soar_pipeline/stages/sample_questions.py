@@ -1,47 +1,30 @@
-"""Questions sampled from a teacher after its training, or from the base model as one (spec section 7)."""
+"""Questions sampled from a teacher after its training, or from the base model as one (docs/method.md §7)."""
 
-from pathlib import Path
-
-from soar_pipeline.artifacts import QUESTIONS, Provenance, table, write_parquet
-from soar_pipeline.generation.engines import generator_of
-from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import PromptFormat, load_policy
-from soar_pipeline.seeds import derive
-from soar_pipeline.slices import QuestionSamplingSlice
+from soar_pipeline.artifacts.files import Artifacts
+from soar_pipeline.artifacts.schemas import QUESTION_SET
+from soar_pipeline.config import QuestionSet, Settings
+from soar_pipeline.policy.open_policy import open_policy
+from soar_pipeline.runtime import derive
 from soar_pipeline.soar.questions import check_teacher_context, question_writer
-from soar_pipeline.stages.command import run_stage
+from soar_pipeline.stages.command import Input, Output, run_stage
 
 
-def sample_questions(config: QuestionSamplingSlice, policy: Path, teacher_seed: int, questions: Path) -> None:
-    """Write `size` questions, drawn the way the teacher was trained."""
-    sampling = config.sampling
-    teacher = load_policy(policy, sampling.dtype)
-    prompts = PromptFormat(sampling.prompts, sampling.chat_template, teacher.tokenizer)
-    check_teacher_context(teacher, prompts, sampling.generation)
-    with Grader(sampling.grading) as grader:
-        writer = question_writer(
-            generator_of(teacher, sampling.generation),
-            grader,
-            prompts,
-            sampling.generation,
-            max_draws_per_question=config.max_draws_per_question,
-        )
-        drawn = writer.write(config.size, derive(sampling.seed, "sampled questions", teacher_seed))
-    rows = [
-        {
-            "question_id": f"t{teacher_seed}-{i:04d}",
-            "outer_step": 0,
-            "dataset_index": 0,
-            "question": item.question,
-            "answer": item.answer,
-            "completion": item.text,
-            "dataset_reward": None,
-            "rejected_before": item.rejected_before,
-        }
-        for i, item in enumerate(drawn)
-    ]
-    provenance = Provenance("sample_questions", config.model_dump(mode="json"), teacher_seed, (policy,))
-    write_parquet(questions, table(rows, QUESTIONS), provenance)
+def sample_questions(
+    settings: Settings, run: QuestionSet, artifacts: Artifacts, policy: Input, questions: Output
+) -> None:
+    """Write `size` questions, sampled in the way that the teacher was trained."""
+    with open_policy(
+        policy,
+        model=settings.model,
+        prompts=settings.prompts,
+        generation=settings.generation,
+        grading=settings.grading,
+    ) as teacher:
+        check_teacher_context(teacher)
+        writer = question_writer(teacher, settings.teacher.max_draws_per_question)
+        question_ids = [f"{run.dataset}/{run.arm}/t{run.teacher_seed}-{i:04d}" for i in range(settings.questions.size)]
+        written = writer.write(question_ids, derive(settings.seed, "sampled questions", run.teacher_seed))
+    artifacts.write(questions, (item.row() for item in written), QUESTION_SET)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,30 @@
-"""Keep the test attempts of the steps that the checkpoint rule reports (spec section 6)."""
+"""Keep the test attempts of the steps that the checkpoint rule reports (docs/method.md §6)."""
 
 import logging
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from soar_pipeline.artifacts import (
-    CURVE,
-    EVALUATION,
-    Provenance,
-    read_parquet,
-    read_parts,
-    read_rows,
-    write_parts,
-)
+from soar_pipeline.artifacts.files import Artifacts, read_parquet, read_parts
+from soar_pipeline.artifacts.schemas import CURVE, EVALUATION
+from soar_pipeline.config import Settings, StudentRun
 from soar_pipeline.evaluation.checkpoint import reported_steps
-from soar_pipeline.slices import SelectionSlice
-from soar_pipeline.stages.command import run_stage
+from soar_pipeline.stages.command import Input, Output, run_stage
 
 log = logging.getLogger(__name__)
 
 
-def select_evaluation(config: SelectionSlice, curve: Path, attempts: Path, evaluation: Path) -> None:
+def select_evaluation(
+    settings: Settings, run: StudentRun, artifacts: Artifacts, curve: Input, attempts: Input, evaluation: Output
+) -> None:
     """Copy the attempts of the reported steps; a student that was not trained keeps an empty file."""
     evaluated = pc.unique(read_parquet(attempts, EVALUATION, columns=["step"])["step"]).to_pylist()
-    steps = reported_steps(read_rows(curve, CURVE), evaluated, config.checkpoint)
+    steps = reported_steps(read_parquet(curve, CURVE).to_pandas(), evaluated, settings.checkpoint)
     log.info("%s: reporting steps %s", evaluation, steps)
     reported = pa.array(steps, pa.int32())
+    # SeRL's attempts become those of the arm that reports them.
     kept = (part.filter(pc.is_in(part["step"], reported)) for part in read_parts(attempts, EVALUATION))
-    provenance = Provenance("select_evaluation", config.model_dump(mode="json"), inputs=(curve, attempts))
-    write_parts(evaluation, EVALUATION, kept, provenance)
+    artifacts.write_parts(evaluation, EVALUATION, kept)
 
 
 if __name__ == "__main__":

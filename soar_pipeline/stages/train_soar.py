@@ -1,199 +1,183 @@
-"""SOAR meta-RL: train a teacher by its student's measured progress (spec section 5)."""
+"""SOAR meta-RL: train a teacher by its student's measured progress (docs/method.md §5)."""
 
 import atexit
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from soar_pipeline.artifacts import (
-    HARD,
-    PROMOTIONS,
-    QUESTIONS,
-    STEPS,
-    STUDENTS,
-    Provenance,
-    digest,
-    read_rows,
-    table,
-    write_parquet,
-)
-from soar_pipeline.config import ConfigError
-from soar_pipeline.generation.engines import generator_of
+from soar_pipeline.artifacts.files import Artifacts
+from soar_pipeline.artifacts.schemas import PROMOTIONS, SOAR_QUESTIONS, STEPS, STUDENTS
+from soar_pipeline.config import ConfigError, GenerationConfig, ResourceConfig, Settings, SoarRun
+from soar_pipeline.evaluation.judges.configured import configured_judge
+from soar_pipeline.evaluation.judges.reply_cache import ReplyCache
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import (
-    Policy,
-    PromptFormat,
-    Weights,
-    check_context,
-    copy_weights,
-    load_policy,
-    save_policy,
-)
-from soar_pipeline.seeds import derive
-from soar_pipeline.slices import SoarSlice
-from soar_pipeline.soar.examiner import Examiner
+from soar_pipeline.policy.loading import save_policy
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.questions import Question, read_problems
+from soar_pipeline.rl.checkpoints import CheckpointFolder
+from soar_pipeline.rl.student import StudentTrainer
+from soar_pipeline.rl.time_limit import TimeLimit
+from soar_pipeline.runtime import Tracker, derive, set_up_process
+from soar_pipeline.soar.evaluator import Evaluator
+from soar_pipeline.soar.loop import SoarLoop
 from soar_pipeline.soar.objective import Objective, load_reward
-from soar_pipeline.soar.progression import Progression, RunState
-from soar_pipeline.soar.questions import check_teacher_context, question_writer
-from soar_pipeline.soar.rewards import TeacherReward, Tools
-from soar_pipeline.soar.run import SoarRun
-from soar_pipeline.soar.students import Executor, InProcess, StudentPool, StudentWorker, WorkerProcesses
+from soar_pipeline.soar.questions import check_teacher_context
+from soar_pipeline.soar.rewards import RewardContext, TeacherReward
+from soar_pipeline.soar.state import SoarState
+from soar_pipeline.soar.student_processes import WorkerProcesses
+from soar_pipeline.soar.students import Executor, InProcess, StudentPopulation, StudentWorker
 from soar_pipeline.soar.teacher import Teacher
-from soar_pipeline.stages.command import run_stage
-from soar_pipeline.tracking import Tracker
-from soar_pipeline.training.checkpoints import CheckpointFolder
-from soar_pipeline.training.schedules import Question
-from soar_pipeline.training.student import StudentTrainer
-from soar_pipeline.training.teacher import TeacherTrainer
+from soar_pipeline.stages.command import Input, Inputs, Output, run_stage
 
 
 def train_soar(
-    config: SoarSlice,
-    base_model: Path,
-    train: Path,
-    teacher_seed: int,
-    workers: int,
-    ray_nodes: int,
-    gpus: int,
-    report_to: str,
-    state: Path,
-    steps: Path,
-    questions: Path,
-    students: Path,
-    promotions: Path,
-    teacher: Path,
-    student: Path,
+    settings: Settings,
+    run: SoarRun,
+    artifacts: Artifacts,
+    base_model: Input,
+    train: Input,
+    judge: Inputs,
+    steps: Output,
+    questions: Output,
+    students: Output,
+    promotions: Output,
+    teacher: Output,
+    student: Output,
 ) -> None:
     """Run the meta-RL loop of one teacher seed; killed at any point, the same command continues it.
 
-    `workers` processes train the students: on this machine, or, where `ray_nodes` is not 0, over the nodes of a Ray
-    cluster with `gpus` devices each, one for each worker. The result depends on none of these.
+    `resources.workers` processes train the students: on this machine, or, if `ray_nodes` is not 0, over the nodes of a
+    Ray cluster with `gpu` devices each, one for each worker. The result depends on none of these. judge: the model
+    folder of a local judge, if the reward asks one.
     """
+    # No output: Snakemake deletes the outputs of a failed job, and this is what the next one resumes from.
+    state = steps.parent / "state"
     # The job's threads are shared out, so that the processes do not contend.
-    threads = max(1, torch.get_num_threads() * max(1, ray_nodes) // workers)
+    nodes, workers = max(1, settings.resources.ray_nodes), settings.resources.workers
+    threads = max(1, torch.get_num_threads() * nodes // workers)
     torch.set_num_threads(threads)
-    build = partial(student_worker, config, base_model, threads)
-    reward = load_reward(config.objective_name, config.objective, config.reward_sha256)
-    hard = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
-    folder = CheckpointFolder(state, config.model_dump_json(), str(teacher_seed), digest(base_model), digest(train))
-    with folder.locked(), Grader(config.sampling.grading) as grader:
-        executor = _processes(build, workers, ray_nodes, gpus)
-        tracker = Tracker(report_to, "soar", state / "tracking")
-        policy = load_policy(base_model, config.sampling.dtype)
-        run = _assembled(config, base_model, policy, hard, reward, grader, folder, tracker, teacher_seed, executor)
+    build = partial(student_worker, settings, base_model, threads)
+    reward = load_reward(settings.objective_name, settings.objective, settings.reward_sha256)
+    inputs = map(artifacts.digest, (base_model, train, *judge))
+    folder = CheckpointFolder(state, settings.identity, str(run.teacher_seed), *inputs)
+    with folder.locked(), Grader(**dict(settings.grading)) as grader, ExitStack() as stack:
+        executor = _executor(build, settings.resources)
+        if executor is not None:
+            # Before the lock is free: whoever holds it next wants the workers' memory.
+            stack.callback(executor.close)
+        generation = settings.generation
+        if executor is not None and not executor.has_device:
+            # A worker computes on this device too, while this process waits for it.
+            generation = generation.model_copy(update={"vllm_stays_awake": False})
+        tracker = Tracker(settings.tracking.report_to, "soar", state / "tracking")
+        # If other processes train the students, this one only measures their baseline.
+        policy = _opened(settings, base_model, grader, generation, trained=executor is None)
+        trained_teacher = _opened(settings, base_model, grader, generation, trained=True)
+        loop = _soar_loop(
+            settings, run, policy, trained_teacher, read_problems(train), judge, reward, folder, tracker, executor
+        )
         checkpoint = folder.load()
-        final = run.run(RunState.of(checkpoint) if checkpoint else _fresh_state(run, copy_weights(policy.model)))
+        final = loop.run(SoarState.of(checkpoint) if checkpoint else loop.first_state(loop.teacher.start))
         tracker.finish()
-        record = final.progression
-        provenance = Provenance("train_soar", config.model_dump(mode="json"), teacher_seed, (base_model, train))
-        for path, rows, schema in (
-            (steps, record.steps, STEPS),
-            (questions, record.questions, QUESTIONS),
-            (students, record.students, STUDENTS),
-            (promotions, record.promotions, PROMOTIONS),
-        ):
-            write_parquet(path, table(rows, schema), provenance)
-        save_policy(teacher, policy, final.teacher)
-        save_policy(student, policy, final.best)
-        run.pool.clear()
+        artifacts.write(steps, final.record.steps, STEPS)
+        artifacts.write(questions, final.record.questions, SOAR_QUESTIONS)
+        artifacts.write(students, final.record.students, STUDENTS)
+        artifacts.write(promotions, final.record.promotions, PROMOTIONS)
+        save_policy(teacher, policy, final.teacher_to_sample)
+        save_policy(student, policy, final.best_student)
+        loop.students.clear()
+        artifacts.finish()
         folder.remove()
 
 
-def _fresh_state(run: SoarRun, base: Weights) -> RunState:
-    """Teacher and baseline student both start as the base model (spec section 5)."""
-    run.examiner.set_weights(base)
-    accuracy = run.examiner.greedy_accuracy(run.train)
-    progression = Progression(baseline_train_accuracy=accuracy, best_train_accuracy=accuracy)
-    return RunState(progression, teacher=base, moments={}, baseline=base, best=base)
-
-
-def _assembled(
-    config: SoarSlice,
-    base_model: Path,
-    policy: Policy,
-    hard: list[Question],
+def _soar_loop(
+    settings: Settings,
+    run: SoarRun,
+    policy: OpenPolicy,
+    teacher: OpenPolicy,
+    train: list[Question],
+    judge: list[Path],
     reward: TeacherReward,
-    grader: Grader,
     folder: CheckpointFolder,
     tracker: Tracker,
-    teacher_seed: int,
     executor: Executor | None,
-) -> SoarRun:
-    sampling, generation, soar = config.sampling, config.sampling.generation, config.soar
-    seed = derive(sampling.seed, "soar", teacher_seed)
-    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
-    student_prompts = {item.question_id: prompts.student(item.question) for item in hard}
-    check_context(policy, student_prompts, generation.student_max_new_tokens)
-    check_teacher_context(policy, prompts, generation)
-    examiner = Examiner(policy, generator_of(policy, generation), grader, prompts, generation)
+) -> SoarLoop:
+    seed = derive(settings.seed, "soar", run.teacher_seed)
+    policy.check_questions(train)
+    check_teacher_context(policy)
+    evaluator = Evaluator(policy)
     if executor is None:
-        trainer = StudentTrainer(policy, prompts, grader, config.student, generation)
-        executor = InProcess(StudentWorker(trainer, examiner))
-    pool = StudentPool(executor, examiner, folder.folder / "students", seed)
-    tools = Tools(students=pool, examiner=examiner, grader=grader, soar=soar, seed=seed)
-    return SoarRun(
-        config=soar,
-        name=f"t{teacher_seed}",
+        executor = InProcess(StudentWorker(StudentTrainer(policy, settings.student), evaluator))
+    students = StudentPopulation(executor, evaluator, folder.folder / "students", seed, settings.soar.reward_samples)
+    # Replies outlive a kill, as the checkpoints do: they cost money, and the run goes on with the same ones.
+    cache = ReplyCache(folder.folder / "replies")
+    judges = configured_judge(settings, judge, cache, policy.grader) if settings.objective.needs_judge else None
+    context = RewardContext(students, evaluator, policy.grader, settings.soar, seed, judges)
+    return SoarLoop(
+        config=settings.soar,
+        name=f"{run.dataset}/{run.objective}/t{run.teacher_seed}",
         seed=seed,
-        teacher=_teacher(config, base_model, grader, seed),
-        objective=Objective(config.objective_name, config.objective, reward, tools),
-        pool=pool,
-        examiner=examiner,
-        train=hard,
+        teacher=_teacher(settings, teacher, seed),
+        objective=Objective(settings.objective_name, settings.objective, reward, context),
+        students=students,
+        evaluator=evaluator,
+        train=train,
         folder=folder,
         tracker=tracker,
+        limit=TimeLimit(settings.resources.runtime),
     )
 
 
-def _processes(build: Callable[[], StudentWorker], workers: int, ray_nodes: int, gpus: int) -> Executor | None:
-    """What trains the students beside this process; None where this process does."""
-    if ray_nodes:
+def _executor(build: Callable[[], StudentWorker], resources: ResourceConfig) -> Executor | None:
+    """What trains the students in other processes; None: this process trains them."""
+    if resources.ray_nodes:
         # Ray is an extra, and takes seconds to import.
         try:
             from soar_pipeline.soar.ray_students import RayActors
         except ImportError:
             raise ConfigError("resources.train_soar.ray_nodes: Ray is not installed; pip install -e '.[ray]'") from None
-        actors = RayActors(build, workers, gpus_per_worker=1 if gpus else 0)
+        actors = RayActors(build, resources.workers, gpus_per_worker=1 if resources.gpu else 0)
         actors.connect()
         return actors
-    return WorkerProcesses(build, workers) if workers > 1 else None
+    return None if resources.one_process else WorkerProcesses(build, resources.workers)
 
 
-def _teacher(config: SoarSlice, base_model: Path, grader: Grader, seed: int) -> Teacher:
-    sampling, generation = config.sampling, config.sampling.generation
-    policy = load_policy(base_model, sampling.dtype)
-    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
-    trainer = TeacherTrainer(
+def _teacher(settings: Settings, policy: OpenPolicy, seed: int) -> Teacher:
+    return Teacher(
         policy,
-        prompts,
-        config.teacher,
-        generation,
-        datasets=config.soar.datasets,
-        questions_per_dataset=config.soar.questions_per_dataset,
-        total_steps=config.soar.outer_steps,
+        settings.teacher,
+        datasets=settings.soar.datasets,
+        groups=settings.soar.groups,
+        questions_per_dataset=settings.soar.questions_per_dataset,
+        total_steps=settings.soar.outer_steps,
+        seed=seed,
     )
-    writer = question_writer(
-        generator_of(policy, generation),
-        grader,
-        prompts,
-        generation,
-        max_draws_per_question=config.teacher.max_draws_per_question,
-    )
-    return Teacher(trainer, writer, seed)
 
 
-def student_worker(config: SoarSlice, base_model: Path, threads: int) -> StudentWorker:
+def _opened(
+    settings: Settings, base_model: Path, grader: Grader, generation: GenerationConfig, trained: bool
+) -> OpenPolicy:
+    return OpenPolicy.load(
+        base_model,
+        model=settings.model,
+        prompts=settings.prompts,
+        generation=generation,
+        grader=grader,
+        trained=trained,
+    )
+
+
+def student_worker(settings: Settings, base_model: Path, threads: int) -> StudentWorker:
     """A student worker with a model and a grader of its own; lives as long as its process."""
+    set_up_process()
     torch.set_num_threads(threads)
-    sampling, generation = config.sampling, config.sampling.generation
-    policy = load_policy(base_model, sampling.dtype)
-    prompts = PromptFormat(sampling.prompts, sampling.chat_template, policy.tokenizer)
-    grader = Grader(sampling.grading)
+    grader = Grader(**dict(settings.grading))
     atexit.register(grader.close)
-    examiner = Examiner(policy, generator_of(policy, generation), grader, prompts, generation)
-    return StudentWorker(StudentTrainer(policy, prompts, grader, config.student, generation), examiner)
+    policy = _opened(settings, base_model, grader, settings.generation, trained=True)
+    return StudentWorker(StudentTrainer(policy, settings.student), Evaluator(policy))
 
 
 if __name__ == "__main__":

@@ -1,38 +1,42 @@
-"""The schedule of a fresh student: the exact questions of every step, before training (spec section 6)."""
+"""The schedule of a fresh student: the exact questions of every step, before training (docs/method.md §6)."""
 
-from dataclasses import asdict
-from pathlib import Path
+import logging
 
-from soar_pipeline.artifacts import HARD, QUESTIONS, SCHEDULE, Provenance, read_rows, table, write_parquet
-from soar_pipeline.seeds import derive
-from soar_pipeline.slices import ScheduleSlice
-from soar_pipeline.stages.command import run_stage
-from soar_pipeline.training.schedules import Question, fresh_student_schedule
+from soar_pipeline.artifacts.files import Artifacts
+from soar_pipeline.artifacts.schemas import SCHEDULE
+from soar_pipeline.config import Settings, StudentRun
+from soar_pipeline.questions import read_problems, read_questions
+from soar_pipeline.rl.schedules import fresh_student_schedule
+from soar_pipeline.runtime import derive
+from soar_pipeline.stages.command import Input, Inputs, Output, run_stage
+
+log = logging.getLogger(__name__)
 
 
 def write_schedule(
-    config: ScheduleSlice, train: Path, questions: list[Path], student_seed: int, teacher_seed: int, schedule: Path
+    settings: Settings, run: StudentRun, artifacts: Artifacts, train: Input, questions: Inputs, schedule: Output
 ) -> None:
-    """Write the schedule; an empty one where the arm's extra questions turned out to be none (no promotion)."""
-    real = [Question(row["problem_id"], row["question"], row["answer"]) for row in read_rows(train, HARD)]
-    synthetic = [
-        Question(row["question_id"], row["question"], row["answer"])
-        for path in questions
-        for row in read_rows(path, QUESTIONS)
-    ]
+    """Write the schedule; an empty one if the arm's extra questions turned out to be none (no promotion)."""
+    real = read_problems(train)
+    synthetic = [question for path in questions for question in read_questions(path)]
     planned = []
-    if synthetic or not config.extra_questions:
+    if settings.student.batch_size > len(real):
+        log.warning(
+            "student.batch_size is %d, and train has only %d problems: a step has some of them more than once",
+            settings.student.batch_size,
+            len(real),
+        )
+    if synthetic or settings.questions is None:
         planned = fresh_student_schedule(
             real,
             synthetic,
-            steps=config.steps,
-            batch_size=config.batch_size,
-            mixing=config.mixing,
-            synthetic_steps=config.synthetic_steps,
-            seed=derive(config.seed, "schedule", teacher_seed, student_seed),
+            steps=settings.fresh_student.steps,
+            batch_size=settings.student.batch_size,
+            mixing=settings.fresh_student.mixing,
+            synthetic_steps=settings.fresh_student.synthetic_steps,
+            seed=derive(settings.seed, "schedule", run.teacher_seed, run.student_seed),
         )
-    provenance = Provenance("write_schedule", config.model_dump(mode="json"), student_seed, (train, *questions))
-    write_parquet(schedule, table(map(asdict, planned), SCHEDULE), provenance)
+    artifacts.write(schedule, (item.row() for item in planned), SCHEDULE)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
+
 from pipeline_processes import KINDS, ROOT, START, STATES, Lives, Pipeline, Role, age
 from run_contents import contents, differences
 

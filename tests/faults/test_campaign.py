@@ -7,7 +7,9 @@ from campaign import IN_ONE_RUN, DisturbedRun, Target, summary, targets
 from pipeline_processes import KINDS, ROOT, START, Pipeline, Role
 from run_contents import contents, differences
 
-from soar_pipeline.artifacts import QUESTIONS, STUDENTS, Provenance, table, write_parquet
+from soar_pipeline.artifacts.files import table, write_parquet
+from soar_pipeline.artifacts.provenance import Provenance
+from soar_pipeline.artifacts.schemas import SOAR_QUESTIONS, STUDENTS
 
 STAGES = ["sample", "train", "report"]
 LIVES = {
@@ -39,6 +41,8 @@ def test_no_more_is_killed_than_asked_for():
 
 
 def test_a_run_is_compared_without_what_measures_time(tmp_path):
+    run = {"dataset": "shuffles", "objective": "grounded", "teacher_seed": 1}
+
     def made(folder, seconds, question):
         folder.mkdir()
         (folder / "benchmarks").mkdir()
@@ -47,10 +51,12 @@ def test_a_run_is_compared_without_what_measures_time(tmp_path):
             (folder / ".snakemake_timestamp").touch()
         student = {"outer_step": 1, "dataset_index": 0, "repeat": 0, "tokens": 1, "seconds": seconds}
         accuracies = dict.fromkeys(("baseline_accuracy", "trained_accuracy", "reward"), 0.5)
-        write_parquet(folder / "students.parquet", table([student | accuracies], STUDENTS), Provenance("made", {}))
+        write_parquet(
+            folder / "students.parquet", table([student | accuracies], STUDENTS, **run), Provenance("made", {})
+        )
         asked = {"question_id": "q", "outer_step": 0, "dataset_index": 0, "question": question, "answer": "1"}
         asked |= {"completion": "", "dataset_reward": None, "rejected_before": 0}
-        write_parquet(folder / "questions.parquet", table([asked], QUESTIONS), Provenance("made", {}))
+        write_parquet(folder / "questions.parquet", table([asked], SOAR_QUESTIONS, **run), Provenance("made", {}))
         (folder / "provenance.json").write_text(json.dumps({"config": {"resources": seconds}, "inputs": {}}))
         return contents(folder)
 

@@ -82,6 +82,7 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallRun]:
     assert commands, planned.stdout + planned.stderr
     run = SmallRun(folder / "disk", [Job(stage, shlex.split(arguments)) for stage, arguments in commands])
     with small_disk(run.folder, "64m"), pytest.MonkeyPatch.context() as monkeypatch:
+        shutil.copytree(folder / "results", run.folder / "results")
         for job in run.jobs:
             before = run.files()
             assert job.status(run.folder, monkeypatch) == 0

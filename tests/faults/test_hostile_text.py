@@ -2,41 +2,34 @@
 
 import shutil
 import subprocess
-import threading
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 
-import psutil
 import pytest
+from fake_results import FakeResults, fake_config
 from hostile import ALLOWED, CANARY, CASES, GOLD, QUESTIONS, teacher_completions
-from made_run import MadeRun, made_config
+from peak_memory import PeakMemory
+from policies import scripted_policy
 
-from soar_pipeline.artifacts import (
-    ATTEMPTS,
-    PROBLEMS,
-    Provenance,
-    digest,
-    read_rows,
-    table,
-    write_parquet,
-)
-from soar_pipeline.artifacts import (
-    QUESTIONS as QUESTION_ROWS,
-)
-from soar_pipeline.config import ConfigError, DatasetConfig, GenerationConfig, GradingConfig
-from soar_pipeline.generation.attempts import AttemptDrawer
-from soar_pipeline.generation.generator import Completion
+from soar_pipeline.artifacts.files import read_rows, table, write_parquet
+from soar_pipeline.artifacts.provenance import Provenance, digest, read_run
+from soar_pipeline.artifacts.schemas import ATTEMPTS, PROBLEMS, SOAR_QUESTIONS
+from soar_pipeline.config import ConfigError, GenerationConfig, Pool, PoolConfig, Prompts, Settings
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.grading.grader import Grader
-from soar_pipeline.models.policy import PromptFormat, in_chat_template, load_policy
-from soar_pipeline.slices import ProblemsSlice, Prompts
+from soar_pipeline.policy.attempts import AttemptSampler
+from soar_pipeline.policy.loading import load_policy
+from soar_pipeline.policy.prompts import PromptFormat, in_chat_template
+from soar_pipeline.policy.sampling import Completion
+from soar_pipeline.questions import Question
 from soar_pipeline.soar.parsing import ParsedQuestion, parse_teacher_completion
 from soar_pipeline.soar.questions import SingleTurnWriter
+from soar_pipeline.stages.command import call_stage
 from soar_pipeline.stages.load_problems import load_problems
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-GRADING = GradingConfig(timeout_seconds=1, memory_mb=512, workers=2)
+GRADING = {"timeout_seconds": 1, "memory_mb": 512, "workers": 2}
 GENERATION = GenerationConfig(batch_size=8, student_max_new_tokens=8, teacher_max_new_tokens=8)
 # What a worker needs before any request: Python, SymPy and the grammar.
 IMPORTED_MB = 400
@@ -48,7 +41,7 @@ class Recited:
     def __init__(self, texts: list[str]):
         self.texts, self.drawn = texts, 0
 
-    def sample(self, prompts, *, samples, **_):
+    def sample(self, prompts, samples, params):
         return [[self._next() for _ in range(samples)] for _ in prompts]
 
     def _next(self) -> Completion:
@@ -57,53 +50,23 @@ class Recited:
         return Completion(text, tokens=len(text), truncated=False)
 
 
-class PlainPrompts:
-    """Prompts as they stand."""
-
-    two_turns = False
-
-    def student(self, question):
-        return question
-
-    def teacher(self):
-        return "<teacher>"
-
-
-class PeakMemory:
-    """Largest resident memory of any child process while it is entered, in MB."""
-
-    def __enter__(self):
-        self.mb, self._done = 0.0, threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def _watch(self):
-        while not self._done.wait(0.02):
-            for child in psutil.Process().children():
-                try:
-                    self.mb = max(self.mb, child.memory_info().rss / 2**20)
-                except psutil.NoSuchProcess:
-                    continue
-
-    def __exit__(self, *_):
-        self._done.set()
-        self._thread.join()
-
-
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory):
     """All cases as attempts at one problem, as the pipeline draws, grades and writes them."""
     folder = tmp_path_factory.mktemp("graded")
-    problem = {"problem_id": "../../p\n0", "question": QUESTIONS[0], "answer": GOLD}
-    with pytest.MonkeyPatch.context() as patch, PeakMemory() as memory, Grader(GRADING) as grader:
+    problem = Question("../../p\n0", QUESTIONS[0], GOLD)
+    with pytest.MonkeyPatch.context() as patch, PeakMemory() as memory, Grader(**GRADING) as grader:
         # Whatever code might run leaves its canary here.
         patch.chdir(folder)
-        drawer = AttemptDrawer(Recited([case.completion for case in CASES]), grader, PlainPrompts(), GENERATION)
+        policy = scripted_policy(Recited([case.completion for case in CASES]), grader, generation=GENERATION)
         started = time.monotonic()
-        rows = drawer.draw([problem], samples=len(CASES), seed=0)
+        rows = AttemptSampler(policy).sample([problem], samples=len(CASES), seed=0)
         seconds = time.monotonic() - started
-    write_parquet(folder / "attempts.parquet", table(rows, ATTEMPTS), Provenance("test", {"hostile": QUESTIONS}))
+    write_parquet(
+        folder / "attempts.parquet",
+        table(rows, ATTEMPTS, dataset="shuffles"),
+        Provenance("test", {"hostile": QUESTIONS}),
+    )
     return folder, rows, seconds, memory.mb
 
 
@@ -126,8 +89,8 @@ def test_time_and_memory_stay_within_the_limits(graded):
     _, rows, seconds, peak_mb = graded
     timeouts = sum(row["verdict"] == "timeout" for row in rows)
     # Each lost comparison costs its limit, a second of grace and the start of another worker: that, on a busy machine.
-    assert seconds < 60 + timeouts * (GRADING.timeout_seconds + 20)
-    assert 0 < peak_mb < GRADING.memory_mb + IMPORTED_MB
+    assert seconds < 60 + timeouts * (GRADING["timeout_seconds"] + 20)
+    assert 0 < peak_mb < GRADING["memory_mb"] + IMPORTED_MB
 
 
 def test_nothing_that_was_written_ran_as_code(graded):
@@ -138,7 +101,7 @@ def test_nothing_that_was_written_ran_as_code(graded):
 
 def test_completions_are_read_back_as_they_were_written(graded):
     folder, rows, *_ = graded
-    assert read_rows(folder / "attempts.parquet", ATTEMPTS) == rows
+    assert read_rows(folder / "attempts.parquet", ATTEMPTS) == [{"dataset": "shuffles", **row} for row in rows]
     assert digest(folder / "attempts.parquet")
 
 
@@ -147,25 +110,27 @@ def asked():
     """What becomes of hostile teacher completions: the questions that are accepted."""
     texts = teacher_completions()
     well_formed = sum(isinstance(parse_teacher_completion(text), ParsedQuestion) for text in texts)
-    with Grader(GRADING) as grader:
-        writer = SingleTurnWriter(Recited(texts), grader, PlainPrompts(), GENERATION, max_draws_per_question=9)
-        drawn = writer.write(well_formed // 3, seed=0)
+    with Grader(**GRADING) as grader:
+        policy = scripted_policy(Recited(texts), grader, generation=GENERATION)
+        writer = SingleTurnWriter(policy, max_draws_per_question=9)
+        drawn = writer.write([str(i) for i in range(well_formed // 3)], seed=0)
     return drawn
 
 
 def test_accepted_questions_have_the_promised_form(asked):
     assert len(asked) > 50
     for item in asked:
-        assert item.question == item.question.strip() != ""
-        assert item.answer
-        assert not {"\x00", "\x07", "\x1b", "\x7f", "\x85", "\x9b"} & set(item.question + item.answer)
+        question, answer = item.question.question, item.question.answer
+        assert question == question.strip() != ""
+        assert answer
+        assert not {"\x00", "\x07", "\x1b", "\x7f", "\x85", "\x9b"} & set(question + answer)
         assert last_boxed(item.turns[0].completion.text) is not None
 
 
 @pytest.fixture(scope="module")
 def report(asked, tmp_path_factory):
     """The report of a run whose teacher asked hostile questions, all of them shown."""
-    run = MadeRun(made_config(report={"sample_questions": 1000}), tmp_path_factory.mktemp("results") / "hostile")
+    run = FakeResults(fake_config(report={"sample_questions": 1000}), tmp_path_factory.mktemp("results") / "hostile")
     run.write_inputs()
     [first, *_] = run.found("soar/*/*/questions.parquet")
     rows = [
@@ -180,10 +145,11 @@ def report(asked, tmp_path_factory):
             "rejected_before": 0,
         }
         for i, (question, answer) in enumerate(
-            [*((item.question, item.answer) for item in asked), *((text, text) for text in QUESTIONS)]
+            [*((item.question.question, item.question.answer) for item in asked), *((text, text) for text in QUESTIONS)]
         )
     ]
-    write_parquet(first, table(rows, QUESTION_ROWS), Provenance("test", {}))
+    soar_run = read_run(first)
+    write_parquet(first, table(rows, SOAR_QUESTIONS, **soar_run), Provenance("test", {}, run=soar_run))
     run.summarise()
     run.draw()
     run.report()
@@ -249,10 +215,13 @@ def test_path_like_ids_and_hostile_problems_stay_within_their_file(tmp_path):
     ]
     pool = tmp_path / "pool.jsonl"
     pool.write_text("\n".join(rows), encoding="utf-8")
-    config = ProblemsSlice(name="pool", dataset=DatasetConfig(adapter="plain", path=str(pool)), grading=GRADING)
-    load_problems(config, tmp_path / "out" / "problems.parquet")
+    settings = Settings(pool=PoolConfig(adapter="plain", path=str(pool)), grading=GRADING)
+    made = tmp_path / "out" / "problems.parquet"
+    call_stage(load_problems, settings, Pool("pool"), source=[pool], problems=made)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["problems.parquet"]
-    assert [row["problem_id"] for row in read_rows(tmp_path / "out" / "problems.parquet", PROBLEMS)][1] == "/etc/passwd"
+    assert [row["problem_id"] for row in read_rows(tmp_path / "out" / "problems.parquet", PROBLEMS)][
+        1
+    ] == "pool//etc/passwd"
 
 
 @pytest.fixture(scope="module")

@@ -5,29 +5,36 @@ import re
 from statistics import fmean
 
 import pytest
-from made_run import DATASET, MadeRun, made_config
+from fake_results import DATASET, FakeResults, fake_config
 from small_runs import status_of
+from stage_commands import arguments
 
-from soar_pipeline.artifacts import (
-    CURVE,
-    EVALUATION,
-    PROMOTIONS,
-    QUESTIONS,
-    Provenance,
-    read_rows,
-    table,
-    write_parquet,
+from soar_pipeline.artifacts.files import read_rows, table, write_parquet
+from soar_pipeline.artifacts.provenance import Provenance, read_run
+from soar_pipeline.artifacts.schemas import CURVE, EVALUATION, PROMOTIONS, QUESTION_SET, SOAR_QUESTIONS
+from soar_pipeline.config import (
+    ConfigError,
+    GenerationConfig,
+    Prompts,
+    QuestionSet,
+    Settings,
+    SoarRun,
+    StudentRun,
+    validate,
 )
-from soar_pipeline.config import ConfigError, GenerationConfig, GradingConfig, validate
 from soar_pipeline.grading.grader import Grade, Grader
-from soar_pipeline.models.policy import DivergedError, PromptFormat, copy_weights, load_policy
-from soar_pipeline.slices import FreshStudentSlice, Prompts, QuestionSamplingSlice, ScheduleSlice
+from soar_pipeline.policy.loading import DivergedError, load_policy
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.policy.weights import copy_weights
+from soar_pipeline.questions import Question
+from soar_pipeline.rl.schedules import constant_schedule
+from soar_pipeline.rl.student import StudentTrainer
+from soar_pipeline.stages.command import call_stage
+from soar_pipeline.stages.evaluate_student import evaluate_student
 from soar_pipeline.stages.extract_promotion_questions import extract_promotion_questions
 from soar_pipeline.stages.sample_questions import sample_questions
 from soar_pipeline.stages.train_fresh_student import train_fresh_student
 from soar_pipeline.stages.write_schedule import write_schedule
-from soar_pipeline.training.schedules import Question, constant_schedule
-from soar_pipeline.training.student import StudentTrainer
 
 QUESTIONS_ASKED = [Question(f"q{i}", question, "482917") for i, question in enumerate(("482917aL", "829174aR"))]
 
@@ -36,7 +43,7 @@ class Verdicts(Grader):
     """A grader that gives verdicts from a list, in turn; verdicts that real comparisons give only at random."""
 
     def __init__(self, *verdicts: str):
-        super().__init__(GradingConfig())
+        super().__init__()
         self.verdicts, self.given = verdicts, 0
 
     def grade(self, pairs):
@@ -50,10 +57,10 @@ class Verdicts(Grader):
 def trained(smoke, base_model, grader, steps=2, **changes):
     """Metrics of a short training, and by how much it moved any weight."""
     policy = load_policy(base_model, "float32")
-    prompts = PromptFormat(Prompts(student="{question}", teacher="?"), False, policy.tokenizer)
     config = smoke.student.model_copy(update={"batch_size": 2, "group_size": 10, **changes})
     generation = GenerationConfig(batch_size=32, student_max_new_tokens=8)
-    trainer = StudentTrainer(policy, prompts, grader, config, generation)
+    prompts = Prompts(student="{question}", teacher="?")
+    trainer = StudentTrainer(OpenPolicy.around(policy, prompts, generation, grader), config)
     base = copy_weights(policy.model)
     schedule = constant_schedule(QUESTIONS_ASKED, steps, 2, seed=0)
     metrics = trainer.train(schedule, seed=0, start=base, reference=base)
@@ -79,11 +86,12 @@ def test_a_step_of_which_nothing_can_be_scored_has_no_reward_and_no_gradient(smo
 @pytest.mark.parametrize("verdict", ["right", "wrong", "no_box"])
 def test_equal_rewards_are_no_signal_and_move_nothing(smoke, base_model, verdict):
     metrics, moved = trained(smoke, base_model, Verdicts(verdict), kl_coefficient=0.0)
-    assert [step.no_signal_share for step in metrics] == [1.0, 1.0]
+    assert [step.zero_std_fraction for step in metrics] == [1.0, 1.0]
     assert moved == 0
 
 
-@pytest.mark.parametrize("rate", [1e4, 1e30])
+# On some machines a smaller rate ends in weights that are large but finite.
+@pytest.mark.parametrize("rate", [1e12, 1e30])
 def test_a_diverged_training_is_one_error_that_says_what_to_lower(smoke, base_model, rate):
     with pytest.raises(DivergedError, match="diverged; lower its learning_rate") as told:
         trained(smoke, base_model, Verdicts("right", "wrong"), steps=6, learning_rate=rate)
@@ -92,11 +100,12 @@ def test_a_diverged_training_is_one_error_that_says_what_to_lower(smoke, base_mo
 
 def test_a_gradient_that_is_no_number_stops_the_training_at_its_step(smoke, base_model):
     policy = load_policy(base_model, "float32")
-    prompts = PromptFormat(Prompts(student="{question}", teacher="?"), False, policy.tokenizer)
+    prompts = Prompts(student="{question}", teacher="?")
     # `model_copy` does not validate: no configuration can say this.
     config = smoke.student.model_copy(update={"batch_size": 2, "group_size": 4, "reward_right": math.inf})
     generation = GenerationConfig(batch_size=32, student_max_new_tokens=8)
-    trainer = StudentTrainer(policy, prompts, Verdicts("right", "wrong"), config, generation)
+    opened = OpenPolicy.around(policy, prompts, generation, Verdicts("right", "wrong"))
+    trainer = StudentTrainer(opened, config)
     base = copy_weights(policy.model)
     with pytest.raises(DivergedError, match=r"training step 1: the gradient's norm is (nan|inf)"):
         trainer.train(constant_schedule(QUESTIONS_ASKED, 2, 2, seed=0), seed=0, start=base, reference=base)
@@ -107,7 +116,7 @@ def test_a_diverged_stage_is_one_line_and_writes_neither_checkpoint_nor_artifact
 ):
     run = made_student(tmp_path).with_student(learning_rate=1e30)
     assert run.status(monkeypatch) == 1
-    assert "error: " in caplog.text and "has diverged" in caplog.text
+    assert "error: " in caplog.text and "training diverged" in caplog.text
     assert "Traceback" not in caplog.text
     assert not list(run.state.glob("step-*"))
     assert not list(tmp_path.glob("*.parquet"))
@@ -117,7 +126,7 @@ def test_a_diverged_stage_is_one_line_and_writes_neither_checkpoint_nor_artifact
 @pytest.mark.parametrize("key", ["student.learning_rate", "student.reward_right", "soar.promotion_threshold"])
 def test_no_number_of_a_configuration_is_infinite_or_none(key, value):
     section, name = key.split(".")
-    values = made_config().model_dump(exclude_unset=True)
+    values = fake_config().model_dump(exclude_unset=True)
     values.setdefault(section, {})
     values[section] = {**values[section], name: value}
     with pytest.raises(ConfigError, match=rf"{key}: Input should be a finite number"):
@@ -125,10 +134,9 @@ def test_no_number_of_a_configuration_is_infinite_or_none(key, value):
 
 
 def test_all_completions_truncated_trains_without_signal_and_is_counted(made_student, tmp_path):
-    run = made_student(tmp_path).with_generation(student_max_new_tokens=1).run()
-    attempts = read_rows(tmp_path / "attempts.parquet", EVALUATION)
+    run = made_student(tmp_path).with_generation(student_max_new_tokens=1).with_evaluation(keep_weights=False).run()
+    curve, attempts = run.evaluated()
     assert attempts and all(row["truncated"] and row["verdict"] == "no_box" for row in attempts)
-    curve = read_rows(tmp_path / "curve.parquet", CURVE)
     assert [row["train_reward"] for row in curve] == [0.0] * 4
     assert {row["pass_at_1"] for row in curve} == {None, 0.0}
     assert run.digests()["model"]
@@ -137,18 +145,18 @@ def test_all_completions_truncated_trains_without_signal_and_is_counted(made_stu
 def test_a_teacher_that_is_cut_off_stops_after_its_draws_and_keeps_its_last_outputs(
     smoke, base_model, tmp_path, monkeypatch, caplog
 ):
-    config = QuestionSamplingSlice.of(smoke, "shuffles", "base_t")
-    generation = config.sampling.generation.model_copy(update={"teacher_max_new_tokens": 3})
-    sampling = config.sampling.model_copy(update={"generation": generation})
-    config = config.model_copy(update={"sampling": sampling, "max_draws_per_question": 4})
-    questions = tmp_path / "questions.parquet"
-    arguments = ["--config", config.model_dump_json(), "--policy", str(base_model), "--teacher-seed", "1"]
-    assert status_of(sample_questions, [*arguments, "--questions", str(questions)], monkeypatch) == 1
+    generation = smoke.generation.model_copy(update={"teacher_max_new_tokens": 3})
+    teacher = smoke.teacher.model_copy(update={"max_draws_per_question": 4})
+    config = smoke.model_copy(update={"generation": generation, "teacher": teacher})
+    questions, run = tmp_path / "questions.parquet", QuestionSet("shuffles", "base_t", 1)
+    words = arguments(tmp_path, config, "sample_questions", run, policy=base_model, questions=questions)
+    assert status_of(sample_questions, words, monkeypatch) == 1
     [said] = [record.getMessage() for record in caplog.records if "acceptable questions" in record.getMessage()]
-    drawn = int(re.search(r"the teacher wrote 0 acceptable questions in (\d+) draws, 8 were needed", said)[1])
+    drawn = int(re.search(r"the teacher wrote 0 acceptable questions in (\d+) samples, and 8 were needed", said)[1])
     # The round in which the limit is reached is still looked at.
-    assert 4 * config.size <= drawn < 4 * config.size + 4 * config.size
-    assert len(said.split("last refused outputs:\n")[1].strip().splitlines()) == 5
+    size = config.arms["base_t"].questions.size
+    assert 4 * size <= drawn < 4 * size + 4 * size
+    assert len(said.split("last refused outputs are:\n")[1].strip().splitlines()) == 5
     assert "Traceback" not in caplog.text
     assert not questions.exists()
 
@@ -157,43 +165,40 @@ def test_an_empty_promotion_set_goes_through_every_stage_after_it(smoke, base_mo
     asked = {"question": "q", "answer": "1", "completion": "", "dataset_reward": 0.0, "rejected_before": 0}
     rows = [{"question_id": "q0", "outer_step": 1, "dataset_index": 0, **asked}]
     soar, promotions, kept = (tmp_path / f"{name}.parquet" for name in ("soar", "promotions", "kept"))
-    write_parquet(soar, table(rows, QUESTIONS), Provenance("test", {}))
-    write_parquet(promotions, table([], PROMOTIONS), Provenance("test", {}))
-    extract_promotion_questions(soar, promotions, kept)
-    schedule = tmp_path / "schedule.parquet"
-    write_schedule(ScheduleSlice.of(smoke, "shuffles", "soar_pq"), hard_problems, [kept], 1, 1, schedule)
-    curve, attempts = tmp_path / "curve.parquet", tmp_path / "attempts.parquet"
-    train_fresh_student(
-        FreshStudentSlice.of(smoke, "shuffles", "soar_pq"),
-        base_model,
-        schedule,
-        hard_problems,
-        teacher_seed=1,
-        student_seed=1,
-        sharding="none",
-        report_to="none",
-        state=tmp_path / "state",
-        curve=curve,
-        attempts=attempts,
-        model=tmp_path / "model",
+    write_parquet(
+        soar, table(rows, SOAR_QUESTIONS, **SoarRun("shuffles", "grounded", 1).columns()), Provenance("test", {})
     )
-    assert read_rows(kept, QUESTIONS) == read_rows(curve, CURVE) == read_rows(attempts, EVALUATION) == []
+    write_parquet(promotions, table([], PROMOTIONS), Provenance("test", {}))
+    asked_of, run = QuestionSet("shuffles", "soar_pq", 1), StudentRun("shuffles", "soar_pq", 1, 1)
+
+    def call(stage, item, **files):
+        call_stage(stage, Settings.of(smoke, stage.__name__, item), item, **files)
+
+    call(extract_promotion_questions, asked_of, soar_questions=soar, promotions=promotions, questions=kept)
+    schedule = tmp_path / "schedule.parquet"
+    call(write_schedule, run, train=hard_problems, questions=[kept], schedule=schedule)
+    curve, attempts = tmp_path / "curve.parquet", tmp_path / "attempts.parquet"
+    given = {"base_model": base_model, "test": hard_problems}
+    made = {"training": tmp_path / "training.parquet", "evaluated": tmp_path / "evaluated"}
+    call(train_fresh_student, run, **given, schedule=schedule, solutions=[], **made, model=tmp_path / "model")
+    call(evaluate_student, run, **given, **made, curve=curve, attempts=attempts)
+    assert read_rows(kept, QUESTION_SET) == read_rows(curve, CURVE) == read_rows(attempts, EVALUATION) == []
 
 
 def test_the_report_shows_timeouts_truncation_and_what_had_no_signal(tmp_path):
-    run = MadeRun(made_config(), tmp_path / "numbers", promoted=False)
+    run = FakeResults(fake_config(), tmp_path / "numbers", promoted=False)
     run.write_inputs()
     # 30 % of an arm's test attempts timed out, the others were cut off.
     for path in run.found("evaluation/base/*.parquet"):
         rows = read_rows(path, EVALUATION)
         for i, row in enumerate(rows):
             row |= {"verdict": "timeout"} if i % 10 < 3 else {"verdict": "no_box", "truncated": True}
-        write_parquet(path, table(rows, EVALUATION), Provenance("test", {}))
+        write_parquet(path, table(rows, EVALUATION), Provenance("test", {}, run=read_run(path)))
     # And a curve of which one step had nothing that could be scored.
     [path, *_] = run.found("students/hard_only/*/curve.parquet")
     curve = read_rows(path, CURVE)
     curve[3]["train_reward"] = None
-    write_parquet(path, table(curve, CURVE), Provenance("test", {}))
+    write_parquet(path, table(curve, CURVE), Provenance("test", {}, run=read_run(path)))
     run.summarise()
     run.draw()
     page = " ".join(run.report().split())

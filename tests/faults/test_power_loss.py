@@ -7,18 +7,12 @@ import shutil
 import pytest
 from small_runs import stopped_before
 
-from soar_pipeline.artifacts import (
-    CURVE,
-    HARD,
-    ArtifactError,
-    Provenance,
-    atomic_path,
-    read_parquet,
-    read_rows,
-    table,
-    write_parquet,
-)
-from soar_pipeline.models.policy import load_policy
+from soar_pipeline.artifacts.atomic import atomic_path
+from soar_pipeline.artifacts.files import ArtifactError, Artifacts, read_parquet, read_rows, table, write_parquet
+from soar_pipeline.artifacts.provenance import Provenance
+from soar_pipeline.artifacts.schemas import CURVE, HARD
+from soar_pipeline.config import StudentRun
+from soar_pipeline.policy.loading import load_policy
 from soar_pipeline.stages import train_fresh_student
 
 
@@ -26,7 +20,7 @@ from soar_pipeline.stages import train_fresh_student
 def almost_done(made_student, tmp_path_factory):
     """A training that was killed after its last checkpoint, before its artifacts were written."""
     run = made_student(tmp_path_factory.mktemp("almost"))
-    with pytest.MonkeyPatch.context() as patch, stopped_before(patch, train_fresh_student, "write_parquet"):
+    with pytest.MonkeyPatch.context() as patch, stopped_before(patch, Artifacts, "write"):
         run.run()
     assert sorted(path.name for path in run.state.glob("step-*")) == ["step-000002", "step-000004"]
     return run
@@ -47,9 +41,9 @@ def zeros(path):
 LATEST = "step-000004"
 LOSSES = {
     "weights cut": (lambda state: cut(state / LATEST / "student.safetensors"), 2),
-    "weights empty": (lambda state: empty(state / LATEST / "moments.safetensors"), 2),
+    "weights empty": (lambda state: empty(state / LATEST / "optimizer_state.safetensors"), 2),
     "weights zeros": (lambda state: zeros(state / LATEST / "student.safetensors"), 2),
-    "weights gone": (lambda state: (state / LATEST / "moments.safetensors").unlink(), 2),
+    "weights gone": (lambda state: (state / LATEST / "optimizer_state.safetensors").unlink(), 2),
     "record cut": (lambda state: cut(state / LATEST / "record.json"), 2),
     "record empty": (lambda state: empty(state / LATEST / "record.json"), 2),
     "record zeros": (lambda state: zeros(state / LATEST / "record.json"), 2),
@@ -58,9 +52,9 @@ LOSSES = {
     "marker empty": (lambda state: empty(state / "current"), 4),
     "marker zeros": (lambda state: zeros(state / "current"), 4),
     "marker gone": (lambda state: (state / "current").unlink(), 4),
-    "attempts cut": (lambda state: cut(state / "test-000004.parquet"), 2),
-    "attempts gone": (lambda state: (state / "test-000004.parquet").unlink(), 2),
-    "older attempts cut": (lambda state: cut(state / "test-000002.parquet"), None),
+    "evaluated weights cut": (lambda state: cut(state / "evaluated" / f"{LATEST}.safetensors"), 2),
+    "evaluated weights gone": (lambda state: (state / "evaluated" / f"{LATEST}.safetensors").unlink(), 2),
+    "older evaluated weights cut": (lambda state: cut(state / "evaluated" / "step-000002.safetensors"), None),
     "both checkpoints cut": (lambda state: [cut(path) for path in state.glob("step-*/record.json")], None),
 }
 
@@ -109,7 +103,11 @@ def test_killed_while_it_removes_its_checkpoints_it_trains_no_step_again(almost_
 @pytest.mark.parametrize("damage", [cut, empty, zeros])
 def test_half_written_parquet_is_one_line_that_names_the_file(damage, tmp_path):
     path = tmp_path / "curve.parquet"
-    write_parquet(path, table([{"step": 1, "seconds": 0.5}] * 100, CURVE), Provenance("test", {}))
+    write_parquet(
+        path,
+        table([{"step": 1, "seconds": 0.5}] * 100, CURVE, **StudentRun("shuffles", "hard_only", 0, 1).columns()),
+        Provenance("test", {}),
+    )
     damage(path)
     with pytest.raises(
         ArtifactError, match=r"curve\.parquet: is not readable Parquet .*; delete it and run again"

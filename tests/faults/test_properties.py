@@ -9,18 +9,22 @@ from html.parser import HTMLParser
 
 import pyarrow as pa
 import pytest
+from fake_results import CAPTIONS, PAPER, FakeResults, fake_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_run import CAPTIONS, LONG_TABLES, PAPER, MadeRun, made_config
 
-from soar_pipeline import artifacts
-from soar_pipeline.artifact_paths import TeacherRun
-from soar_pipeline.artifacts import Provenance, digest, read_provenance, read_rows, table, write_parquet
+from soar_pipeline.artifacts import schemas
+from soar_pipeline.artifacts.files import read_rows, table, write_parquet
+from soar_pipeline.artifacts.provenance import Provenance, digest, read_provenance
+from soar_pipeline.artifacts.schemas import HARD_AUDIT, PASSK
+from soar_pipeline.config import Plan, SoarRun
 from soar_pipeline.grading.boxes import last_boxed
 from soar_pipeline.reporting import page
+from soar_pipeline.reporting.frames import read_frame
 from soar_pipeline.reporting.long_tables import read_tables
 from soar_pipeline.reporting.paper import read_paper
-from soar_pipeline.reporting.sampled_questions import SampledQuestion
+from soar_pipeline.reporting.record import rule_costs
+from soar_pipeline.reporting.sampled_questions import AskedInStep, SampledQuestion
 from soar_pipeline.soar.parsing import TAGS, ParsedQuestion, Rejection, parse_teacher_completion, tagged
 
 # Where an example writes a file or a page, which takes milliseconds.
@@ -99,7 +103,7 @@ KINDS = {
     pa.float64(): st.floats(allow_nan=False),
     pa.bool_(): st.booleans(),
 }
-SCHEMAS = {name: schema for name, schema in vars(artifacts).items() if isinstance(schema, pa.Schema)}
+SCHEMAS = {name: schema for name, schema in vars(schemas).items() if isinstance(schema, pa.Schema)}
 
 
 def rows_of(schema: pa.Schema) -> st.SearchStrategy:
@@ -157,18 +161,20 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> Callable[[list[tuple[str, str]]], Page]:
     """The report of a made run whose teacher asked these questions."""
-    run = MadeRun(made_config(figures={}), tmp_path_factory.mktemp("results") / "made")
+    run = FakeResults(fake_config(figures={}), tmp_path_factory.mktemp("results") / "made")
     run.write_inputs()
     run.summarise()
-    tables = read_tables(*map(run.table, LONG_TABLES))
+    tables = read_tables(run.long_tables)
     paper = read_paper(run.config, sorted(PAPER.glob("*.csv")))
     captions = sorted(CAPTIONS.glob("*.rst"))
-    [teacher, *_] = run.config.soar_runs()
+    [teacher, *_] = Plan(run.config).soar_runs
 
     def page_of(questions: list[tuple[str, str]]) -> Page:
-        asked = [SampledQuestion(1, question, answer, None, None, None) for question, answer in questions]
-        samples = {TeacherRun(*teacher): {0: asked}}
-        return Page(page.render(run.config, tables, paper, [], captions, samples, [], []))
+        sampled = [SampledQuestion(1, question, answer, None, None) for question, answer in questions]
+        asked = {SoarRun(*teacher): [AskedInStep(1, 0, 0.0, False, len(sampled), sampled)]}
+        empty = read_frame([], PASSK), read_frame([], HARD_AUDIT)
+        frames = page.RunFrames(*empty, counts={}, costs=rule_costs(run.folder / "none"))
+        return Page(page.render(run.config, tables, paper, [], captions, asked, frames))
 
     return page_of
 

@@ -9,11 +9,11 @@ import sys
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from fake_results import FakeResults, fake_config
 from judge_server import JudgeServer, Judging, says, verdict
-from made_run import MadeRun, made_config
 
-from soar_pipeline.artifacts import read_provenance, read_rows
-from soar_pipeline.config import GradingConfig
+from soar_pipeline.artifacts.files import read_rows
+from soar_pipeline.artifacts.provenance import read_provenance
 from soar_pipeline.grading.grader import Grader
 
 JUDGE_KEY = "sk-Planted-0123456789ABCdef"
@@ -52,7 +52,7 @@ def leaks(folder, *said):
 def test_the_judges_key_is_not_in_a_report_nor_in_anything_before_it(planted, tmp_path):
     """From an endpoint that echoes the key, through taxonomy and tables, to the page."""
     echo = says(verdict(working=f"You sent {JUDGE_KEY}", correct_answer=JUDGE_KEY))
-    config = made_config(
+    config = fake_config(
         taxonomy={
             "judge": {
                 "kind": "endpoint",
@@ -63,7 +63,7 @@ def test_the_judges_key_is_not_in_a_report_nor_in_anything_before_it(planted, tm
             "arms": ["soar_pq"],
         }
     )
-    run = MadeRun(config, tmp_path / "run")
+    run = FakeResults(config, tmp_path / "run")
     run.write_inputs()
     with JudgeServer(lambda *_: echo) as server:
         judge = {"kind": "endpoint", "base_url": server.url, "model": "judge-1", "api_key_variable": "JUDGE_KEY"}
@@ -91,7 +91,7 @@ def test_no_secret_of_the_environment_is_in_a_training_or_its_log(planted, made_
 
 def test_a_grading_worker_that_reads_hostile_text_has_no_secret_in_its_environment(planted):
     before = set(psutil.Process().children())
-    with Grader(GradingConfig()) as grader:
+    with Grader() as grader:
         grader.grade([("5", "\\boxed{5.0}")])
         [worker] = set(psutil.Process().children()) - before
         assert not set(SECRETS) & set(worker.environ())

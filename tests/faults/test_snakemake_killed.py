@@ -9,7 +9,8 @@ from pathlib import Path
 
 from workflow_runs import ROOT, planned_jobs
 
-from soar_pipeline.artifacts import PROBLEMS, read_rows
+from soar_pipeline.artifacts.files import read_rows
+from soar_pipeline.artifacts.schemas import PROBLEMS
 
 TARGET = "results/campaign/curated/problems.parquet"
 
@@ -25,7 +26,8 @@ def test_what_a_stage_finishes_after_its_snakemake_was_killed_is_kept(tmp_path):
         time.sleep(0.02)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    while not problems.exists() and time.monotonic() < deadline:
+    record = tmp_path / "results" / "campaign" / "settings" / "load_problems" / "curated.made.json"
+    while not record.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert read_rows(problems, PROBLEMS)
     assert planned_jobs(tmp_path, *arguments) == {}

@@ -39,7 +39,7 @@ def test_the_second_writer_refuses_and_names_the_first_which_goes_on_undisturbed
     assert "Traceback" not in caplog.text
     assert f"another job is writing this run (host {socket.gethostname()}, process {process.pid}" in caplog.text
     assert "4711" in caplog.text
-    assert not (run.folder / "curve.parquet").exists()
+    assert not (run.folder / "training.parquet").exists()
     os.kill(process.pid, signal.SIGCONT)
     assert process.wait(timeout=120) == 0
     assert run.digests() == whole.digests()

@@ -12,12 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from soar_pipeline.artifacts import HARD, PROBLEMS, ArtifactError, digest, read_parquet, read_provenance
+from soar_pipeline.artifacts.files import ArtifactError, read_parquet
+from soar_pipeline.artifacts.provenance import digest, read_provenance
+from soar_pipeline.artifacts.schemas import HARD, PROBLEMS
 from soar_pipeline.config import ConfigError, DatasetConfig, ModelConfig, load
-from soar_pipeline.models.policy import load_policy, load_weights
-from soar_pipeline.models.sources import write_base_model
+from soar_pipeline.policy.base_models import write_base_model
+from soar_pipeline.policy.loading import load_policy
+from soar_pipeline.policy.weights import load_weights
 from soar_pipeline.problems import files, sources
-from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
+from soar_pipeline.rl.checkpoints import Checkpoint, CheckpointFolder
 
 
 class Touch:
@@ -114,7 +117,7 @@ def test_a_folder_of_a_model_with_a_link_inside_a_folder_is_not_followed(base_mo
     shutil.copytree(base_model, source)
     (source / "tokenizer.json").unlink()
     (source / "tokenizer.json").symlink_to("/etc/hostname")
-    with pytest.raises(ArtifactError, match=r"tokenizer\.json: is a link out of the model folder"):
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: this link leads out of the model folder"):
         write_base_model(ModelConfig(source="folder", path=str(source)), 0, tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 

@@ -1,63 +1,182 @@
-# Helpers about configuration, paths and wildcards; pure, and without rules.
+# Helpers about configuration, paths and wildcards; without rules.
 
-import re
+
 import shlex
 
-from soar_pipeline import slices
+from soar_pipeline.artifacts.due_jobs import JobFiles, mark
+from soar_pipeline.artifacts.files import ArtifactError
+from soar_pipeline.artifacts.leftovers import EDITED, lines_about, stray_files
+from soar_pipeline.artifacts.settings_files import SettingsFiles
+from soar_pipeline.config.stages import STAGES
+from soar_pipeline.cost.model_size import check_judge
+from soar_pipeline.problems.sources import check_solutions
 from soar_pipeline.reporting.selection import READS, Selection
-from soar_pipeline.reporting.table_names import TITLES, table_names
+from soar_pipeline.reporting.table_names import LONG_TABLES, TITLES, table_names
 
 PAPER_TABLES = tuple(TITLES)
-LONG_TABLES = ("passk", "sizes", "vendi", "runs", "taxonomy")
+
+
+def config_files():
+    """What the configuration was read from; a workflow that uses this one as a module may have more, or none."""
+    files = workflow.overwrite_configfiles or workflow.configfiles
+    return [os.path.relpath(file) for file in files]
+
+
+def config_source():
+    """What error messages call the configuration; one line if it is not one file."""
+    files = config_files()
+    # Snakemake would merge them.
+    if len(files) > 1 and workflow.modifier.is_main_snakefile():
+        raise WorkflowError(
+            f"--configfile {' '.join(files)}: one file describes one run, so give one of them"
+        )
+    names = " and ".join(files) or "the module's config"
+    return f"{names} with --config" if workflow.config_settings.config else names
 
 
 def validated(values):
     """The configuration with its files found, or one clear line that names file and key."""
-    files = workflow.overwrite_configfiles or workflow.configfiles
-    source = " + ".join(os.path.relpath(file) for file in files)
-    if workflow.config_settings.config:
-        source += " with --config"
+    source, files = config_source(), [Path(file) for file in config_files()]
     try:
-        return located(validate(values, source), source, PROJECT)
+        # Snakemake's own reader keeps the last of two equal keys without a word.
+        for file in files:
+            read_yaml(file)
+        beside = files[0].parent if files else None
+        config = resolve_paths(validate(values, source), source, PROJECT, beside)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+    try:
+        check_judge(config, PROJECT)
+    except ConfigError as error:
+        raise WorkflowError(f"{source}: {error}") from None
+    return config
+
+
+def check_resource_names():
+    """One line if a name under `resources` is not that of a rule: it would change nothing and say nothing."""
+    names = ["default", *sorted(STAGES)]
+    for name in CONFIG.resources:
+        if name not in names:
+            raise WorkflowError(
+                f"{config_source()}: resources.{name}: there is no rule of this name; the names are "
+                f"{', '.join(names)}"
+            )
+
+
+def check_planned_packages(rules):
+    """One line if the jobs that are about to run need a package that is not installed."""
+    try:
+        check_packages(CONFIG, rules, config_source())
     except ConfigError as error:
         raise WorkflowError(str(error)) from None
 
 
-def slice_of(section, *names):
-    """A params function: the stage's slice of the configuration as JSON, for the wildcards `names`."""
+def missing_packages():
+    """The same for all jobs of the plan, as a list: empty if nothing is missing."""
+    try:
+        check_packages(CONFIG, {job.rule for job in PLAN.jobs}, config_source())
+    except ConfigError as error:
+        return [str(error)]
+    return []
 
-    def as_json(wildcards):
-        return section.of(
-            CONFIG, *(wildcards[name] for name in names)
-        ).model_dump_json()
 
-    return as_json
+def check_own_files():
+    """One line if a reward or a verifier of the user's own cannot be imported."""
+    try:
+        files = {own.path: (own, key) for key, own in own_functions(CONFIG)}
+        for own, key in files.values():
+            check_import(own, key)
+    except ConfigError as error:
+        raise WorkflowError(f"{config_source()}: {error}") from None
+
+
+def settings_of(rule):
+    """An input function: the file of what decides a job's results, the keys of the configuration that it reads."""
+
+    def path(wildcards):
+        try:
+            return SETTINGS.results(rule, dict(wildcards.items()))
+        except ConfigError as error:
+            raise WorkflowError(str(error)) from None
+
+    return path
+
+
+def files_of(job):
+    """The files of a job of the plan; None if it has no settings."""
+    wildcards = {name: str(value) for name, value in job.item._asdict().items()}
+    # By the name that it has here: a workflow that uses this one as a module may call it otherwise.
+    made_by = getattr(rules, job.rule).rule
+    if not made_by.output:
+        return None
+    inputs, *_ = made_by.expand_input(wildcards)
+    outputs = [file.apply_wildcards(wildcards) for file in made_by.output]
+    return JobFiles(
+        Path(SETTINGS.results(job.rule, wildcards)),
+        inputs=tuple(map(Path, inputs)),
+        outputs=tuple(map(Path, outputs)),
+    )
+
+
+def marked():
+    """Which jobs are due, as time stamps and for the reader."""
+    try:
+        jobs = [files_of(job) for job in (*PLAN.jobs, *PLAN.on_request)]
+        found = mark(filter(None, jobs))
+    except (ConfigError, OSError) as error:
+        raise WorkflowError(str(error)) from None
+    for line in lines_about(
+        stray_files(Path(CONFIG.results, CONFIG.run), PLAN, found.digests)
+    ):
+        logger.warning(line)
+    return found
+
+
+def check_inputs(jobs):
+    """One line if a job would read a file that somebody has edited."""
+    jobs = list(jobs)
+    made = {Path(path) for job in jobs for path in job.output}
+    read = {Path(path) for job in jobs for path in job.input}
+    edited = [path for path in FOUND.edited if path in read and path not in made]
+    if edited:
+        raise WorkflowError(f"{edited[0]}: {EDITED.replace('FILE', str(edited[0]))}")
+
+
+def module(wildcards, input):
+    """A params function: the module of the stage, which is called as its rule."""
+    return f"soar_pipeline.stages.{Path(input.settings).parent.name}"
+
+
+def options(wildcards, input, output):
+    """A params function: the options of a stage's command line, which name its settings, wildcards and files.
+
+    They stand in a file, one word on each line: a run may have thousands of evaluations, and a command line has an end.
+    """
+    named = [*wildcards.items(), *input.items(), *output.items()]
+    return f"@{SETTINGS.options(input.settings, named)}"
 
 
 def resources_of(rule):
-    """What a job of the rule asks for, and what else may change without changing a result (no `params`, no rerun)."""
-    asked = CONFIG.resources_of(rule)
-    several = asked.ray_nodes > 1
+    """What a job of the rule asks for, and what starts its processes (`resources` repeat no job, see docs/reruns.md)."""
+    needs = CONFIG.resources_of(rule)
+    several = needs.ray_nodes > 1
     return {
-        "gpu": 0 if several else asked.gpu,
-        "mem_mb": asked.mem_mb,
-        "runtime": asked.runtime,
-        "nodes": max(1, asked.ray_nodes),
+        "gpu": 0 if several else needs.gpu,
+        "mem_mb": needs.mem_mb,
+        "runtime": needs.runtime,
+        "nodes": max(1, needs.ray_nodes),
+        "gpus_per_node": needs.gpu,
         "workers": CONFIG.processes_of(rule),
-        "ray_nodes": asked.ray_nodes,
-        "sharding": asked.sharding,
-        "gpus_per_node": asked.gpu,
-        "report_to": ",".join(CONFIG.tracking.report_to) or "none",
-    } | (several_nodes(asked) if several else {})
+    } | (several_nodes(needs) if several else {})
 
 
-def several_nodes(asked):
+def several_nodes(needs):
     """What Slurm's executor needs for one task on each of several whole nodes, which the rule's shell starts with srun."""
-    gres = {"gres": f"gpu:{asked.gpu}", "tasks_per_gpu": 0} if asked.gpu else {}
+    gres = {"gres": f"gpu:{needs.gpu}", "tasks_per_gpu": 0} if needs.gpu else {}
     return gres | {
         "mpi": "srun",
-        "tasks": asked.ray_nodes,
-        "cpus_per_task": asked.threads,
+        "tasks": needs.ray_nodes,
+        "cpus_per_task": needs.threads,
         "slurm_extra": "--exclusive",
     }
 
@@ -84,7 +203,7 @@ def python_of(rule):
     would take the stage's `--log` for one of them.
     """
     if CONFIG.processes_of(rule) <= 1:
-        return "python -m"
+        return PYTHON
     return "python -m torch.distributed.run --standalone --nproc-per-node={resources.workers} -m --"
 
 
@@ -93,76 +212,21 @@ def threads_of(rule):
 
 
 def one_of(names):
-    """A wildcard constraint: one of the names, or nothing at all where there is none."""
+    """A wildcard constraint: one of the names, or nothing at all if there is none."""
     return "|".join(names) or "(?!)"
 
 
-def arms_with(*policies):
-    return [name for name, arm in CONFIG.arms.items() if arm.policy in policies]
-
-
-def question_arms(*sources):
-    """Arms whose extra questions come from one of the sources (none named: from any)."""
+def each(items, pattern, **more):
+    """The pattern for every item of the plan, whose fields are the wildcards; more: wildcards with several values."""
     return [
-        name
-        for name, arm in CONFIG.arms.items()
-        if arm.questions and (not sources or arm.questions.source in sources)
-    ]
-
-
-def for_datasets(pattern):
-    return expand(pattern, dataset=CONFIG.datasets)
-
-
-def for_shards(pattern):
-    """The dataset stays a wildcard where the pattern has it."""
-    return expand(pattern, shard=range(CONFIG.filter.shards), allow_missing=True)
-
-
-def for_soar_runs(pattern):
-    return [
-        path
-        for dataset, objective, seed in CONFIG.soar_runs()
-        for path in expand(
-            pattern, dataset=dataset, objective=objective, teacher_seed=seed
-        )
-    ]
-
-
-def for_question_sets(pattern, arms):
-    """One path per question set of the arms."""
-    return [
-        path
-        for arm in arms
-        for path in expand(
-            pattern,
-            dataset=CONFIG.datasets_of(arm),
-            arm=arm,
-            teacher_seed=CONFIG.teacher_seeds(arm),
-        )
-    ]
-
-
-def for_students(pattern, arms):
-    """One path per student run of the arms (teacher seed 0 where the arm has no teacher)."""
-    return [
-        path
-        for arm in arms
-        for path in expand(
-            pattern,
-            dataset=CONFIG.datasets_of(arm),
-            arm=arm,
-            teacher_seed=CONFIG.teacher_seeds(arm),
-            student_seed=CONFIG.student_seeds(arm),
-        )
+        path for item in items for path in expand(pattern, **item._asdict(), **more)
     ]
 
 
 def soar_run_of(wildcards, name):
     """A file or folder of the SOAR run that an arm builds on."""
-    arm = CONFIG.arms[wildcards.arm]
-    dataset = arm.transfer_from or wildcards.dataset
-    return f"<run>/{dataset}/soar/{arm.soar_objective}/t{wildcards.teacher_seed}/{name}"
+    dataset, objective, seed = PLAN.soar_run_of(wildcards)
+    return f"<run>/{dataset}/soar/{objective}/t{seed}/{name}"
 
 
 def base_model_of(wildcards):
@@ -170,7 +234,7 @@ def base_model_of(wildcards):
 
 
 def model_folder(wildcards):
-    """What a base model is made from, where that is a folder here."""
+    """What a base model is made from, if that is a folder here."""
     model = CONFIG.models[wildcards.model]
     return model.path if model.source == "folder" else []
 
@@ -218,6 +282,12 @@ def judging_model(wildcards):
     return f"<run>/models/{judge.model}" if local else []
 
 
+def reward_judge(wildcards):
+    """The same for a SOAR run, if its reward asks the judge."""
+    asks = CONFIG.objectives[wildcards.objective].needs_judge
+    return judging_model(wildcards) if asks else []
+
+
 def questions_of(wildcards):
     """The extra questions of a fresh student, if its arm has any."""
     if CONFIG.arms[wildcards.arm].questions is None:
@@ -225,44 +295,62 @@ def questions_of(wildcards):
     return f"<run>/{wildcards.dataset}/questions/{wildcards.arm}/t{wildcards.teacher_seed}.parquet"
 
 
+def solutions_of(wildcards):
+    """The hard problems whose worked solutions are a fresh student's hints, if its arm has hints."""
+    hints = CONFIG.arms[wildcards.arm].hints
+    return [] if hints is None else f"<run>/{wildcards.dataset}/train.parquet"
+
+
+def check_hints():
+    """One line if a data set has no worked solutions, which an arm's hints would be made of."""
+    hinted = [name for name, arm in CONFIG.arms.items() if arm.hints is not None]
+    try:
+        for name in dict.fromkeys(
+            dataset for arm in hinted for dataset in CONFIG.datasets_of(arm)
+        ):
+            check_solutions(name, CONFIG.datasets[name].pool)
+    except (ConfigError, ArtifactError) as error:
+        raise WorkflowError(f"{config_source()}: {error}") from None
+
+
 def figure_reads(what, files):
     """An input function: the files for figures whose kind reads `what`, of what the figure shows; else none."""
 
     def chosen(wildcards):
-        shown = Selection(CONFIG, wildcards.figure)
-        return files(shown) if what in READS[shown.figure.kind] else []
+        selection = Selection(CONFIG, wildcards.figure)
+        return files(selection) if what in READS[selection.figure.kind] else []
 
     return chosen
 
 
-def curves_of(shown):
+def figure_tables(wildcards):
+    """The long tables that a figure's kind reads."""
+    kind = CONFIG.figures[wildcards.figure].kind
+    return [f"<run>/tables/{name}.csv" for name in LONG_TABLES if name in READS[kind]]
+
+
+def curves_of(selection):
     """The learning curves of a figure's arms; those that report SeRL share its curves."""
-    arms = [
-        name
-        for name, arm in shown.trained_arms.items()
-        if arm.policy == "fresh_student"
+    runs = [
+        run
+        for name in selection.trained_arms
+        for run in PLAN.evaluations
+        if run.arm == name and run.dataset in selection.datasets
     ]
-    paths = for_students(
-        "<run>/{dataset}/students/{arm}/t{teacher_seed}-s{student_seed}/curve.parquet",
-        arms,
-    )
-    for name, arm in shown.trained_arms.items():
-        if arm.policy == "serl":
-            paths += expand(
-                "<run>/{dataset}/serl/s{student_seed}/curve.parquet",
-                dataset=CONFIG.datasets_of(name),
-                student_seed=CONFIG.student_seeds(name),
-            )
-    wanted = tuple(f"<run>/{dataset}/" for dataset in shown.datasets)
-    return [path for path in dict.fromkeys(paths) if path.startswith(wanted)]
+    return list(dict.fromkeys(student_run_of(run, "curve.parquet") for run in runs))
 
 
 def soar_files_of(name):
     """A file of every SOAR run that a figure shows."""
-    return lambda shown: [
-        f"<run>/{dataset}/soar/{objective}/t{seed}/{name}"
-        for dataset, objective, seed in shown.soar_runs
-    ]
+    return lambda selection: each(
+        selection.soar_runs,
+        f"<run>/{{dataset}}/soar/{{objective}}/t{{teacher_seed}}/{name}",
+    )
+
+
+def verdicts_of(selection):
+    """The verdicts on the questions of every SOAR run that a figure shows, if they are judged."""
+    return soar_files_of("taxonomy.parquet")(selection) if PLAN.judged_soar_runs else []
 
 
 def caption_of(figure):
@@ -270,15 +358,6 @@ def caption_of(figure):
     settings = CONFIG.figures[figure]
     text = Path(shipped(f"workflow/report/{settings.kind}.rst")).read_text().strip()
     return f"{settings.title}. {text}" if settings.title else text
-
-
-def beside(name, of):
-    """A params function: a path beside the output `of` that is not an output: it survives a failed job."""
-
-    def path(wildcards, output):
-        return os.path.join(os.path.dirname(output[of]), name)
-
-    return path
 
 
 def shipped(path):

@@ -1,22 +1,19 @@
-rule measure_diversity:
+use rule stage as measure_diversity with:
     input:
-        questions=for_question_sets(
+        settings=settings_of("measure_diversity"),
+        questions=each(
+            PLAN.question_sets,
             "<run>/{dataset}/questions/{arm}/t{teacher_seed}.parquet",
-            arms=question_arms(),
+        ),
+        soar_questions=each(
+            PLAN.soar_runs,
+            "<run>/{dataset}/soar/{objective}/t{teacher_seed}/questions.parquet",
         ),
     output:
         diversity="<run>/diversity.parquet",
+        steps="<run>/step_diversity.parquet",
     log:
         "<logs>/measure_diversity.log",
-    benchmark:
-        "<benchmarks>/measure_diversity/diversity.tsv"
-    conda:
-        "../../environment.yml"
     threads: threads_of("measure_diversity")
     resources:
         **resources_of("measure_diversity"),
-    params:
-        slice=slice_of(slices.DiversitySlice),
-    shell:
-        "python -m soar_pipeline.stages.measure_diversity --config {params.slice:q} --log {log:q}"
-        " --questions {input.questions:q} --diversity {output.diversity:q}"

@@ -1,12 +1,17 @@
 # A job per figure, which reads only what the figure shows: a figure of a SOAR run need not wait for fresh students, and
 # a table that changes redraws no teacher figure.
-rule draw_figure:
+use rule stage as plot_figure with:
     input:
-        passk_table=figure_reads("passk", lambda shown: ["<run>/tables/passk.csv"]),
-        vendi_table=figure_reads("vendi", lambda shown: ["<run>/tables/vendi.csv"]),
+        settings=settings_of("plot_figure"),
+        long=figure_tables,
         curves=figure_reads("curves", curves_of),
         steps=figure_reads("steps", soar_files_of("steps.parquet")),
+        promoted=figure_reads("promoted", soar_files_of("promotions.parquet")),
+        verdicts=figure_reads("verdicts", verdicts_of),
         questions=figure_reads("questions", soar_files_of("questions.parquet")),
+        step_diversity=figure_reads(
+            "step_diversity", lambda selection: ["<run>/step_diversity.parquet"]
+        ),
     output:
         svg=report(
             "<run>/figures/{figure}.svg",
@@ -15,18 +20,9 @@ rule draw_figure:
         ),
         png="<run>/figures/{figure}.png",
     log:
-        "<logs>/draw_figure/{figure}.log",
-    benchmark:
-        "<benchmarks>/draw_figure/{figure}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: threads_of("draw_figure")
+        "<logs>/plot_figure/{figure}.log",
+    threads: threads_of("plot_figure")
     resources:
-        **resources_of("draw_figure"),
+        **resources_of("plot_figure"),
     params:
-        slice=slice_of(slices.FigureSlice, "figure"),
         caption=lambda wildcards: caption_of(wildcards.figure),
-    shell:
-        "python -m soar_pipeline.stages.draw_figure --config {params.slice:q} --log {log:q}"
-        " --passk-table {input.passk_table:q} --vendi-table {input.vendi_table:q} --curves {input.curves:q}"
-        " --steps {input.steps:q} --questions {input.questions:q} --svg {output.svg:q} --png {output.png:q}"

@@ -12,7 +12,7 @@ export RAY_ADDRESS="${nodes%%$'\n'*}:6379"
 # Importing Ray from a busy file system takes longer than the 30 seconds that nodes are given to find each other.
 export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=${RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT:-300}
 
-# scancel: Ray's daemons are no children of this step, and stay where Slurm tracks processes by their parents.
+# scancel: Ray's daemons are not children of this step, and stay if Slurm tracks processes by their parents.
 trap 'ray stop --force; exit 143' TERM
 ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_STEP_NUM_NODES" --num-cpus "$cpus" --num-gpus "$gpus" \
     --object-store-memory 100000000 --disable-usage-stats -- "$@" &

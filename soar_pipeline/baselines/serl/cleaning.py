@@ -1,4 +1,4 @@
-"""Which generated texts become questions (spec section 10, steps 1 and 2)."""
+"""Which generated texts become questions (docs/method.md §10, steps 1 and 2)."""
 
 import re
 import string
@@ -20,7 +20,7 @@ _OFF_LIMITS = re.compile(
 def listed(continuation: str, faithful: bool) -> list[str]:
     """The items of a numbered list's continuation, as written.
 
-    Oddity of the released code, kept where `faithful`: what stands before the first number is lost, though the prompt
+    Oddity of the released code, kept if `faithful`: what stands before the first number is lost, though the prompt
     ends with an open number and the first question is its continuation. Else it is an item, unless it announces the
     list ("Here are more:").
     """
@@ -31,11 +31,11 @@ def listed(continuation: str, faithful: bool) -> list[str]:
 
 
 def cleaned(text: str, config: SerlConfig) -> str | None:
-    """The question that a text holds, on one line; None where it is refused for what it says by itself.
+    """The question that a text holds, on one line; None if it is refused for what it says by itself.
 
     Refused: too few or too many words; what a text cannot show or asks for a program; a first character that is
     punctuation or not ASCII; control characters, which fit no prompt and no page [ours].
-    Oddity of the released code, kept where `faithful`: the first letter becomes a capital and all others small, which
+    Oddity of the released code, kept if `faithful`: the first letter becomes a capital and all others small, which
     breaks LaTeX (`\\Delta`, `\\Rightarrow`) and the names of points and sets. Else the text stays as it is.
     """
     # Words are counted first: from here on a text of any length costs time linear in it.
@@ -51,7 +51,11 @@ def cleaned(text: str, config: SerlConfig) -> str | None:
 
 
 class Novelty:
-    """Whether a question is new: its largest ROUGE-L F1 against others is within the limit."""
+    """Whether a question is new: its largest ROUGE-L F1 against others is within the limit.
+
+    Tokens are runs of ASCII letters and digits, without case, not stemmed. F1 has the figures of the package
+    rouge-score (Lin 2004), which is a hundred times slower and brings NLTK along.
+    """
 
     def __init__(self, others: Iterable[str], limit: float):
         self.limit = limit
@@ -63,14 +67,6 @@ class Novelty:
 
     def add(self, question: str) -> None:
         self.known.append(_tokens(question))
-
-
-def rouge_l(first: str, second: str) -> float:
-    """ROUGE-L F1 of two texts, in [0, 1]: tokens are runs of ASCII letters and digits, without case, not stemmed.
-
-    The same figures as the package rouge-score (Lin 2004), which is a hundred times slower and brings NLTK along.
-    """
-    return _f1(_tokens(first), _tokens(second))
 
 
 def _tokens(text: str) -> list[str]:

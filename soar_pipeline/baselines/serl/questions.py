@@ -1,19 +1,19 @@
-"""Questions that the policy writes itself (spec section 10, steps 1 and 2)."""
+"""Questions that the policy writes itself (docs/method.md §10, steps 1 and 2)."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from soar_pipeline.artifacts import ArtifactError
+from soar_pipeline.artifacts.files import ArtifactError
 from soar_pipeline.baselines.serl.cleaning import Novelty, cleaned, listed
 from soar_pipeline.config import SerlConfig
-from soar_pipeline.generation.generator import Generator
-from soar_pipeline.seeds import derive
+from soar_pipeline.policy.sampling import Generator, SamplingParams
+from soar_pipeline.runtime import derive
 from soar_pipeline.soar.parsing import ParsedQuestion, parse_teacher_completion
 
-# Raw outputs shown where the policy writes no usable question, and characters of each.
-SHOWN_OUTPUTS = 5
-SHOWN_CHARACTERS = 500
+# Raw outputs in the error message when the policy writes no usable question, and characters of each.
+LAST_OUTPUTS = 5
+LAST_CHARACTERS = 500
 
 
 class SelfPlayError(ArtifactError):
@@ -80,7 +80,7 @@ class QuestionPool:
     def take(self, count: int, kept: list[str]) -> list[str]:
         """The next `count` questions; `kept` are earlier ones that passed the difficulty filter, for examples.
 
-        Raises SelfPlayError where `max_rounds` rounds of prompts do not give them.
+        Raises SelfPlayError if `max_rounds` rounds of prompts do not give them.
         """
         novelty = Novelty([*self.seeds, *self.waiting], self.config.max_overlap)
         outputs: list[str] = []
@@ -94,26 +94,25 @@ class QuestionPool:
                     novelty.add(question)
                     self.waiting.append(question)
         if len(self.waiting) < count:
-            shown = "\n".join(f"  {output[:SHOWN_CHARACTERS]!r}" for output in outputs[-SHOWN_OUTPUTS:])
+            last = "\n".join(f"  {output[:LAST_CHARACTERS]!r}" for output in outputs[-LAST_OUTPUTS:])
             raise SelfPlayError(
                 f"the model wrote {len(self.waiting)} usable questions in {self.config.max_rounds} rounds of "
-                f"{self.config.prompts_per_round} prompts, {count} were needed; raise serl.max_rounds or look at the "
-                f"prompt and the filters of the section `serl`. Its last outputs:\n{shown}"
+                f"{self.config.prompts_per_round} prompts, and {count} were needed; raise serl.max_rounds, or change "
+                f"the prompt or the filters of the section `serl`. The last outputs are:\n{last}"
             )
-        taken, self.waiting = self.waiting[:count], self.waiting[count:]
-        return taken
+        questions, self.waiting = self.waiting[:count], self.waiting[count:]
+        return questions
 
     def _written(self, kept: list[str]) -> list[str]:
         """One round: `prompts_per_round` prompts, completed once each."""
         self.rounds += 1
         rng = random.Random(derive(self.seed, "examples", self.rounds))
-        drawn = self.generator.sample(
-            [self.style.prompt(kept, rng) for _ in range(self.config.prompts_per_round)],
-            samples=1,
-            max_new_tokens=self.config.max_new_tokens,
-            temperature=self.config.temperature,
+        params = SamplingParams(
+            self.config.max_new_tokens,
+            self.config.temperature,
+            derive(self.seed, "questions", self.rounds),
             top_p=self.config.top_p,
             presence_penalty=self.config.presence_penalty,
-            seed=derive(self.seed, "questions", self.rounds),
         )
-        return [completion.text for (completion,) in drawn]
+        prompts = [self.style.prompt(kept, rng) for _ in range(self.config.prompts_per_round)]
+        return [completion.text for (completion,) in self.generator.sample(prompts, 1, params)]

@@ -1,23 +1,21 @@
-"""The loop of self-play (spec section 10): write questions, vote on their answers, train on those that divide."""
+"""The loop of self-play (docs/method.md §10): write questions, vote on their answers, train on those that divide."""
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
 from soar_pipeline.baselines.serl.questions import NumberedList, QuestionPool, SelfPlayError, TeacherPrompt
 from soar_pipeline.baselines.serl.training import Sample, SerlTrainer
-from soar_pipeline.config import GenerationConfig, SerlConfig
-from soar_pipeline.generation.generator import Generator
-from soar_pipeline.grading.grader import Grader
+from soar_pipeline.config import SerlConfig
 from soar_pipeline.grading.voting import votes
-from soar_pipeline.models.policy import copy_weights
-from soar_pipeline.progress import Progress
-from soar_pipeline.seeds import derive
-from soar_pipeline.tracking import Tracker
-from soar_pipeline.training.checkpoints import Checkpoint, CheckpointFolder
+from soar_pipeline.policy.open_policy import OpenPolicy
+from soar_pipeline.policy.weights import copy_weights
+from soar_pipeline.rl.checkpoints import Checkpoint, CheckpointFolder
+from soar_pipeline.rl.time_limit import TimeLimit
+from soar_pipeline.runtime import Progress, Tracker, derive
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +23,13 @@ Row = dict[str, Any]
 
 
 @dataclass
-class _Gathered:
+class _Batch:
     """What a step's rollouts gave: kept groups, and what is recorded of all of them."""
 
     kept: list[list[Sample]] = field(default_factory=list)
     questions: list[Row] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
-    no_signal: list[bool] = field(default_factory=list)
+    zero_std: list[bool] = field(default_factory=list)
     kl: float = 0.0
     tokens: int = 0
 
@@ -41,26 +39,25 @@ class SerlRun:
     """One self-play training. A step is one update: rollouts until `questions` groups are kept, then one epoch on them.
 
     seeds: the hard train problems' questions. rollout_prompt: holds `{question}`. `fits(prompt)` tells whether a
-    completion has room after it; `evaluate(step)` measures the policy's current weights and returns the curve's
-    pass@k columns, and `intact(curve)` tells whether what it wrote for a curve is still there. Checkpoints lie between
-    steps, where nothing waits and nothing is half gathered.
+    completion has room after it; `keep(step)` keeps what evaluation needs of the policy as it is now, and
+    `all_kept(steps)` tells whether it is still there. Checkpoints lie between steps, when no question waits and no
+    batch is half full.
     """
 
     config: SerlConfig
-    generation: GenerationConfig
+    policy: OpenPolicy
     seeds: list[str]
     style: NumberedList | TeacherPrompt
     rollout_prompt: str
     fits: Callable[[str], bool]
-    generator: Generator
-    grader: Grader
     trainer: SerlTrainer
-    evaluate: Callable[[int], dict[str, float]]
-    intact: Callable[[list[Row]], bool]
+    keep: Callable[[int], None]
+    all_kept: Callable[[list[int]], bool]
     folder: CheckpointFolder
     tracker: Tracker
     name: str
     seed: int
+    limit: TimeLimit
 
     def train(self) -> tuple[list[Row], list[Row]]:
         """The learning curve (CURVE rows, one per step) and all questions rolled out (SERL_QUESTIONS rows)."""
@@ -68,61 +65,63 @@ class SerlRun:
         progress = Progress("SeRL steps", self.config.steps, done=len(curve))
         for step in range(len(curve) + 1, self.config.steps + 1):
             started = time.monotonic()
-            gathered = self._gathered(step, [row["question"] for row in questions if row["kept"]])
-            batch = [sample for group in gathered.kept[: self.config.questions] for sample in group]
-            self.trainer.update(step, batch, derive(self.seed, "update", step))
-            questions += gathered.questions
+            batch = self._rolled_out(step, [row["question"] for row in questions if row["kept"]])
+            samples = [sample for group in batch.kept[: self.config.questions] for sample in group]
+            self.trainer.update(step, samples, derive(self.seed, "update", step))
+            questions += batch.questions
             row = {
                 "step": step,
                 "phase": "synthetic",
-                "train_reward": fmean(gathered.rewards),
-                "kl": gathered.kl / gathered.tokens,
-                "no_signal_share": fmean(gathered.no_signal),
+                "train_reward": fmean(batch.rewards),
+                "kl": batch.kl / batch.tokens,
+                "zero_std_fraction": fmean(batch.zero_std),
                 "seconds": time.monotonic() - started,
             }
             if step in self.config.evaluate_at:
-                row |= self.evaluate(step)
+                self.keep(step)
             curve.append(row)
-            self.tracker.log(step, row | {"rolled_out": len(gathered.questions)})
+            self.tracker.log(step, row | {"rolled_out": len(batch.questions)})
             progress.advance(reward=row["train_reward"])
-            if step % self.config.checkpoint_every == 0 or step in self.config.evaluate_at or step == self.config.steps:
+            over, due = self.limit.is_over(), step % self.config.checkpoint_every == 0 or step == self.config.steps
+            if over or due or step in self.config.evaluate_at:
                 self._save(step, curve, questions)
+            if over and step < self.config.steps:
+                raise self.limit.stop(f"step {step} of {self.config.steps}")
         return curve, questions
 
-    def _gathered(self, step: int, kept: list[str]) -> _Gathered:
-        """Rollouts until `questions` groups are kept; SelfPlayError where `max_rollouts` do not give them."""
+    def _rolled_out(self, step: int, kept: list[str]) -> _Batch:
+        """Rollouts until `questions` groups are kept; SelfPlayError if `max_rollouts` do not give them."""
         size = self.config.questions
         seed = derive(self.seed, "step", step)
-        pool = QuestionPool(self.generator, self.style, self.seeds, self._has_room, self.config, seed)
-        gathered = _Gathered()
+        pool = QuestionPool(self.policy.generator, self.style, self.seeds, self._has_room, self.config, seed)
+        batch = _Batch()
         for rollout in range(1, self.config.max_rollouts + 1):
-            self._roll_out(gathered, step, rollout, pool.take(size, kept), derive(seed, "rollout", rollout))
-            kept = kept + [row["question"] for row in gathered.questions[-size:] if row["kept"]]
-            log.info("step %d, rollout %d: %d of %d groups kept", step, rollout, len(gathered.kept), size)
-            if len(gathered.kept) >= size:
-                return gathered
-        shown = "\n".join(f"  {row['agreement']:.2f} {row['question'][:200]!r}" for row in gathered.questions[-5:])
+            self._roll_out(batch, step, rollout, pool.take(size, kept), derive(seed, "rollout", rollout))
+            kept = kept + [row["question"] for row in batch.questions[-size:] if row["kept"]]
+            log.info("step %d, rollout %d: %d of %d groups kept", step, rollout, len(batch.kept), size)
+            if len(batch.kept) >= size:
+                return batch
+        last = "\n".join(f"  {row['agreement']:.2f} {row['question'][:200]!r}" for row in batch.questions[-5:])
         raise SelfPlayError(
-            f"step {step}: {len(gathered.kept)} of {len(gathered.questions)} questions had a majority between "
-            f"{self.config.min_agreement} and {self.config.max_agreement}, {size} were needed; raise serl.max_rollouts "
-            f"or widen these bounds. The last questions with their majority's share:\n{shown}"
+            f"step {step}: {len(batch.kept)} of {len(batch.questions)} questions had a majority between "
+            f"{self.config.min_agreement} and {self.config.max_agreement}, and {size} were needed; raise "
+            f"serl.max_rollouts, or widen these bounds. The last questions, with their majority's share, are:\n{last}"
         )
 
-    def _roll_out(self, gathered: _Gathered, step: int, rollout: int, questions: list[str], seed: int) -> None:
+    def _roll_out(self, batch: _Batch, step: int, rollout: int, questions: list[str], seed: int) -> None:
         prompts = [self._prompt(question) for question in questions]
-        drawn = self.generator.sample(
+        completions = self.policy.generator.sample(
+            # A bare question opens no conversation.
             prompts,
-            samples=self.config.samples,
-            max_new_tokens=self.generation.student_max_new_tokens,
-            temperature=self.generation.temperature,
-            seed=seed,
+            self.config.samples,
+            replace(self.policy.student_params(seed), stop=None),
         )
-        voted = votes([[completion.text for completion in group] for group in drawn], self.grader)
-        token_ids = [[list(completion.token_ids) for completion in group] for group in drawn]
+        voted = votes([[completion.text for completion in group] for group in completions], self.policy.grader)
+        token_ids = [[list(completion.token_ids) for completion in group] for group in completions]
         groups = self.trainer.samples(prompts, token_ids, [vote.rewards for vote in voted])
         for i, (question, vote, group) in enumerate(zip(questions, voted, groups, strict=True)):
             kept = self.config.min_agreement <= vote.agreement <= self.config.max_agreement
-            gathered.questions.append(
+            batch.questions.append(
                 {
                     "question_id": f"{self.name}-{step:04d}-{rollout:02d}-{i:03d}",
                     "step": step,
@@ -132,16 +131,16 @@ class SerlRun:
                     "agreement": vote.agreement,
                     "kept": kept,
                     # Groups above what the update takes are dropped with it, as in the released code.
-                    "trained": kept and len(gathered.kept) < self.config.questions,
+                    "trained": kept and len(batch.kept) < self.config.questions,
                 }
             )
             if kept:
-                gathered.kept.append(group)
+                batch.kept.append(group)
             scored = {reward for reward in vote.rewards if reward is not None}
-            gathered.rewards.append(vote.agreement)
-            gathered.no_signal.append(len(scored) < 2)
-            gathered.kl += sum(sample.kl for sample in group)
-            gathered.tokens += sum(len(sample.completion_ids) for sample in group)
+            batch.rewards.append(vote.agreement)
+            batch.zero_std.append(len(scored) < 2)
+            batch.kl += sum(sample.kl for sample in group)
+            batch.tokens += sum(len(sample.completion_ids) for sample in group)
 
     def _prompt(self, question: str) -> str:
         return self.rollout_prompt.replace("{question}", question)
@@ -150,12 +149,14 @@ class SerlRun:
         return self.fits(self._prompt(question))
 
     def _restored(self) -> tuple[list[Row], list[Row]]:
-        checkpoint = self.folder.load(lambda record: self.intact(record["curve"]))
+        checkpoint = self.folder.load(
+            lambda record: self.all_kept([step for step in self.config.evaluate_at if step <= len(record["curve"])])
+        )
         if checkpoint is None:
             return [], []
-        self.trainer.restore(checkpoint.weights["policy"], checkpoint.weights["moments"])
+        self.trainer.restore(checkpoint.weights["policy"], checkpoint.weights["optimizer_state"])
         return checkpoint.record["curve"], checkpoint.record["questions"]
 
     def _save(self, step: int, curve: list[Row], questions: list[Row]) -> None:
-        weights = {"policy": copy_weights(self.trainer.policy.model), "moments": self.trainer.moments}
+        weights = {"policy": copy_weights(self.policy.model), "optimizer_state": self.trainer.optimizer_state}
         self.folder.save(Checkpoint(step, {"curve": curve, "questions": questions}, weights))
