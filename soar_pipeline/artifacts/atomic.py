@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # Errors of a file that cannot grow.
@@ -40,13 +40,9 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         _remove_unless_held(left)
-    while True:
-        temporary = make(path)
-        descriptor = os.open(temporary, os.O_RDONLY if temporary.is_dir() else os.O_RDWR)
-        if _hold(descriptor) and temporary.exists():
-            break
-        # Another process removed it as a leftover, in the moment before it was held.
-        os.close(descriptor)
+    while (held := _made_and_held(make, path)) is None:
+        pass
+    temporary, descriptor = held
     try:
         yield temporary
     except OSError as error:
@@ -79,6 +75,17 @@ def _new_file(path: Path) -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     return Path(name)
+
+
+def _made_and_held(make: Callable[[Path], Path], path: Path) -> tuple[Path, int] | None:
+    """What `make` makes, with the descriptor that holds it; None if another process took it for a leftover first."""
+    temporary = make(path)
+    with suppress(FileNotFoundError):
+        descriptor = os.open(temporary, os.O_RDONLY if temporary.is_dir() else os.O_RDWR)
+        if _hold(descriptor) and temporary.exists():
+            return temporary, descriptor
+        os.close(descriptor)
+    return None
 
 
 def _hold(descriptor: int) -> bool:

@@ -29,7 +29,10 @@ def costs_file(settings: Path) -> Path:
 
 @contextmanager
 def measured(settings: Path) -> Iterator[None]:
-    """Measure this process in the block; what it took is written down if the block succeeds."""
+    """Measure this process in the block; what it took is written down if the block succeeds.
+
+    Of the processes of one job, the first writes for all.
+    """
     process, ended, started = _first_process(), threading.Event(), time.monotonic()
     looks = [0]
 
@@ -43,6 +46,8 @@ def measured(settings: Path) -> Iterator[None]:
         yield
     finally:
         ended.set()
+    if os.environ.get("RANK", "0") != "0":
+        return
     seconds = time.monotonic() - started
     peak = max(*looks, _memory(process), _own_peak())
     write_text(costs_file(settings), f"s\tmax_rss\n{seconds:.2f}\t{peak / 2**20:.2f}\n")

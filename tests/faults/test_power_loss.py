@@ -7,7 +7,7 @@ import shutil
 import pytest
 from small_runs import stopped_before
 
-from soar_pipeline.artifacts.atomic import atomic_path
+from soar_pipeline.artifacts.atomic import atomic_path, new_folder, unfinished
 from soar_pipeline.artifacts.files import ArtifactError, Artifacts, read_parquet, read_rows, table, write_parquet
 from soar_pipeline.artifacts.provenance import Provenance
 from soar_pipeline.artifacts.schemas import CURVE, HARD
@@ -158,3 +158,18 @@ def test_what_a_living_writer_is_writing_stays(tmp_path):
         assert json.loads(path.read_text()) == "second"
     assert json.loads(path.read_text()) == "first"
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_another_writer_took_for_a_leftover_before_it_was_held_is_made_again(tmp_path):
+    made = []
+
+    def taken_once(path):
+        made.append(new_folder(path))
+        if len(made) == 1:
+            made[0].rmdir()
+        return made[-1]
+
+    with unfinished(tmp_path / "model", taken_once) as temporary:
+        assert temporary == made[1]
+        assert temporary.exists()
+    assert not list(tmp_path.iterdir())
