@@ -157,3 +157,11 @@ onstart:
     check_own_files()
     check_planned_packages({job.rule.name for job in workflow.dag.needrun_jobs()})
     check_inputs(workflow.dag.needrun_jobs())
+
+
+onsuccess:
+    end_timers()
+
+
+onerror:
+    end_timers()

@@ -22,11 +22,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import NoReturn
 
 SOCKET = "SOAR_FORK_SERVER"
 STREAMS = (0, 1, 2)
@@ -34,15 +35,18 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def fork_server() -> Iterator[dict[str, str]]:
-    """A server for the block; yields what the environment of those who may use it has to say."""
+def fork_server(program: tuple[str, ...] = ("-m", __name__)) -> Iterator[dict[str, str]]:
+    """A server for the block; yields what the environment of those who may use it has to say.
+
+    program: what Python runs as the server, with the options `--serve DESCRIPTOR`.
+    """
     with tempfile.TemporaryDirectory(prefix="soar-") as folder:
         address = Path(folder, "socket")
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(address))
             listening.listen(128)
             # A session of its own: what the terminal interrupts is forwarded once, by each job's command.
-            command = [sys.executable, "-m", __name__, "--serve", str(listening.fileno())]
+            command = [sys.executable, *program, "--serve", str(listening.fileno())]
             server = subprocess.Popen(
                 command, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, start_new_session=True
             )
@@ -74,7 +78,22 @@ def _request(module: str, arguments: list[str]) -> int:
         return int(file.readline() or 1)
 
 
-def _serve(listening: socket.socket) -> dict | None:
+def serve(descriptor: int, run: Callable[[str], None]) -> None:
+    """Import what stages need, then fork for each request that comes in by a socket, and `run` its module there.
+
+    Returns at the end of this process's input.
+    """
+    # Whoever asks meanwhile waits.
+    stages = import_module("soar_pipeline.stages")
+    for stage in iter_modules(stages.__path__, "soar_pipeline.stages."):
+        import_module(stage.name)
+    gc.freeze()
+    if job := _requested(socket.socket(fileno=descriptor)):
+        _become(job)
+        _end_with(run, job["module"])
+
+
+def _requested(listening: socket.socket) -> dict | None:
     """Fork for each request. Returns in the forks, what was requested; in the server at the end of its input, None."""
     with selectors.DefaultSelector() as waiting:
         waiting.register(listening, selectors.EVENT_READ)
@@ -135,10 +154,8 @@ def _ended(process: int, handle: int, connection: socket.socket, waiting: select
     os.close(handle)
 
 
-def _run(job: dict) -> None:
-    """In a fork: become the process that was requested, and run the stage."""
-    from soar_pipeline.stages.command import run_stage
-
+def _become(job: dict) -> None:
+    """In a fork: the process that was requested."""
     for number in FORWARDED:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     os.chdir(job["folder"])
@@ -149,12 +166,15 @@ def _run(job: dict) -> None:
     # torch has read it once.
     sys.modules["torch"].set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     sys.argv = [job["module"], *job["arguments"]]
-    stage = import_module(job["module"])
+
+
+def _end_with(run: Callable[[str], None], module: str) -> NoReturn:
+    """Run the module, and end this process as an interpreter that does."""
     try:
-        run_stage(getattr(stage, job["module"].rpartition(".")[2]))
+        run(module)
         status = 0
     except SystemExit as end:
-        status = end.code
+        status = end.code or 0
     # To take apart all that was imported takes longer than many a job.
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -162,23 +182,24 @@ def _run(job: dict) -> None:
     os._exit(status)
 
 
+def run_stage_of(module: str) -> None:
+    """Run a stage by the name of its module."""
+    from soar_pipeline.stages.command import run_stage
+
+    run_stage(getattr(import_module(module), module.rpartition(".")[2]))
+
+
 def main(words: list[str]) -> None:
     """The server, or a job's command."""
-    if words[0] != "--serve":
-        status = _request(words[0], words[1:])
-        if status < 0:
-            for number in FORWARDED:
-                signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), -status)
-        sys.exit(status)
-    listening = socket.socket(fileno=int(words[1]))
-    # Whoever asks meanwhile waits.
-    stages = import_module("soar_pipeline.stages")
-    for stage in iter_modules(stages.__path__, "soar_pipeline.stages."):
-        import_module(stage.name)
-    gc.freeze()
-    if job := _serve(listening):
-        _run(job)
+    if words[0] == "--serve":
+        serve(int(words[1]), run_stage_of)
+        return
+    status = _request(words[0], words[1:])
+    if status < 0:
+        for number in FORWARDED:
+            signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

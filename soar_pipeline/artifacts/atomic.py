@@ -15,18 +15,23 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on success it is synced and renamed, on failure removed."""
+def atomic_path(path: Path, *, synced: bool = True) -> Iterator[Path]:
+    """A temporary path beside `path`; on success it is synced and renamed, on failure removed.
+
+    synced: False for what whoever reads it can make again; a power failure may leave it empty.
+    """
     with unfinished(path, _new_file) as temporary:
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
+        if synced:
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
         # mkstemp makes private files; artifacts follow the umask like any other output.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-        sync_folder(path.parent)
+        if synced:
+            sync_folder(path.parent)
 
 
 @contextmanager
@@ -120,9 +125,9 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_path(path) as temporary:
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
+    """Write a text file atomically; synced as of `atomic_path`."""
+    with atomic_path(path, synced=synced) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -34,8 +34,9 @@ class SettingsFiles:
         if key not in self._files:
             results, speed = settings_of(self.config, *key)
             job = self.folder / rule / file_name(key[1])
-            path = _written(job.with_name(f"{job.name}.{_digest_of(results)}.json"), results)
-            self._speed[path.as_posix()] = _written(job.with_name(f"{job.name}.{_digest_of(speed)}.speed.json"), speed)
+            path = _written(job.with_name(f"{job.name}.{_digest_of(results)}.json"), _json(results))
+            speed_path = job.with_name(f"{job.name}.{_digest_of(speed)}.speed.json")
+            self._speed[path.as_posix()] = _written(speed_path, _json(speed))
             self._files[key] = path
         return self._files[key].as_posix()
 
@@ -48,9 +49,7 @@ class SettingsFiles:
         for name, value in named:
             words += [f"--{name.replace('_', '-')}", *([value] if isinstance(value, str) else value)]
         path = _job(Path(results)).with_suffix(f".{_digest_of(words)}.options")
-        if not path.exists():
-            write_text(path, "".join(f"{word}\n" for word in words))
-        return path.as_posix()
+        return _written(path, "".join(f"{word}\n" for word in words)).as_posix()
 
 
 def _job(settings: Path) -> Path:
@@ -58,10 +57,16 @@ def _job(settings: Path) -> Path:
     return settings.with_name(settings.name.split(".")[0])
 
 
-def _written(path: Path, values: dict[str, Any]) -> Path:
-    if not path.exists():
-        write_text(path, json.dumps(values, indent=2) + "\n")
+def _written(path: Path, text: str) -> Path:
+    # A run has thousands of them, and waiting for the disk took most of a plan's time. What a power failure spoils is
+    # seen here before any job reads it.
+    if not (path.exists() and path.read_bytes() == text.encode()):
+        write_text(path, text, synced=False)
     return path
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2) + "\n"
 
 
 def _digest_of(values: Any) -> str:

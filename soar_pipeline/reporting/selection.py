@@ -66,13 +66,15 @@ class Selection:
         """As named, else those that its data sets have SOAR runs of, else all."""
         if self.figure.objectives is not None:
             return list(self.figure.objectives)
-        run = {objective for dataset, objective, _ in Plan(self.config).soar_runs if dataset in self.datasets}
+        datasets = self.datasets
+        run = {objective for dataset, objective, _ in Plan(self.config).soar_runs if dataset in datasets}
         objectives = [name for name in self.config.objectives if name in run] or list(self.config.objectives)
         return self._side_by_side(objectives) if self.figure.kind == "teacher_overview" else objectives
 
     @property
     def soar_runs(self) -> list[SoarRun]:
-        return [run for run in Plan(self.config).soar_runs if run[0] in self.datasets and run[1] in self.objectives]
+        datasets, objectives = self.datasets, self.objectives
+        return [run for run in Plan(self.config).soar_runs if run[0] in datasets and run[1] in objectives]
 
     @property
     def ks(self) -> list[int]:

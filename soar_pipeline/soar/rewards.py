@@ -7,17 +7,21 @@ user's own file by `<file>.py:<function>`; nothing else tells them apart (docs/t
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 from soar_pipeline.config import SoarConfig
 from soar_pipeline.evaluation.taxonomy import Judge
 from soar_pipeline.grading.grader import Grader
 from soar_pipeline.grading.voting import votes
-from soar_pipeline.policy.weights import Weights
 from soar_pipeline.questions import Question
 from soar_pipeline.runtime import derive
 from soar_pipeline.soar.bleu_clusters import cluster_shares
-from soar_pipeline.soar.evaluator import Evaluator
-from soar_pipeline.soar.students import StudentPopulation, StudentResult
+
+# A reward of a user's own is imported with its file before anything runs, and torch would take seconds.
+if TYPE_CHECKING:
+    from soar_pipeline.policy.weights import Weights
+    from soar_pipeline.soar.evaluator import Evaluator
+    from soar_pipeline.soar.students import StudentPopulation, StudentResult
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class OuterStep:
     stage: int
     datasets: list[list[Question]]
     reward_questions: list[Question]
-    baseline: Weights
+    baseline: "Weights"
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ class RewardContext:
     resumes with the same figures.
     """
 
-    students: StudentPopulation
-    evaluator: Evaluator
+    students: "StudentPopulation"
+    evaluator: "Evaluator"
     grader: Grader
     soar: SoarConfig
     seed: int
@@ -59,7 +63,7 @@ class DatasetRewards:
     """R_k per dataset, which every rollout of X_k receives, and the student trainings behind them, if any."""
 
     rewards: list[float]
-    results: list[StudentResult] = field(default_factory=list)
+    results: list["StudentResult"] = field(default_factory=list)
 
 
 TeacherReward = Callable[[OuterStep, RewardContext], DatasetRewards]

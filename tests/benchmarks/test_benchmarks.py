@@ -2,12 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from forks import run_python
 
 from soar_pipeline.artifacts.files import table, write_parquet
 from soar_pipeline.artifacts.provenance import Provenance
@@ -17,9 +16,7 @@ from soar_pipeline.config import SoarRun, StudentRun
 
 def printed(project: Path, *command: str | Path) -> list[list[str]]:
     """The words of each line that a benchmark prints."""
-    done = subprocess.run(
-        [sys.executable, *command], cwd=project, capture_output=True, text=True, timeout=900, check=False
-    )
+    done = run_python(*command, cwd=project, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     return [line.split() for line in done.stdout.splitlines()]
 
@@ -27,10 +24,8 @@ def printed(project: Path, *command: str | Path) -> list[list[str]]:
 def test_a_student_step_of_a_known_shape_is_taken_apart(project: Path):
     shape = project / "resources" / "models" / "digit-shuffles" / "config.json"
     size = ["--questions", "2", "--group-size", "4", "--new-tokens", "24", "--prompt-tokens", "12", "--steps", "1"]
-    command = [sys.executable, "benchmarks/gpu_student_step.py", "--shape", shape, "--dtype", "float32", *size]
-    done = subprocess.run(
-        [*command, "--device", "h200"], cwd=project, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = ["benchmarks/gpu_student_step.py", "--shape", shape, "--dtype", "float32", *size]
+    done = run_python(*command, "--device", "h200", cwd=project, timeout=300)
     assert done.returncode == 0, done.stderr
     result = yaml.safe_load(done.stdout.rpartition("The students of a SOAR run")[0])
     assert result["parameters"] == 336384
@@ -49,8 +44,7 @@ def test_a_student_step_of_a_known_shape_is_taken_apart(project: Path):
 
 
 def test_an_unknown_shape_is_refused_with_the_known_ones(project: Path):
-    command = [sys.executable, "benchmarks/gpu_student_step.py", "--shape", "nowhere"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+    done = run_python("benchmarks/gpu_student_step.py", "--shape", "nowhere", cwd=project, timeout=120)
     assert done.returncode == 1
     assert "meta-llama/Llama-3.2-3B-Instruct" in done.stderr
 
@@ -71,7 +65,8 @@ def test_a_population_on_several_workers_is_compared_with_one(project: Path):
     *ways, several = [[float(word) for word in line] for line in lines[1:4]]
     assert [way[:2] for way in (*ways, several)] == [[1, 2], [1, 1], [2, 1]]
     for *_, seconds, ratio in ways:
-        assert ratio == pytest.approx(seconds / several[2], abs=0.1)
+        # Of seconds that are printed with two digits.
+        assert ratio == pytest.approx(seconds / several[2], rel=0.05, abs=0.1)
     students, seconds, overhead = lines[5]
     assert students == "2" and float(seconds) > 0
     assert 0 < float(overhead.rstrip("%")) < 100

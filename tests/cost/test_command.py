@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from forks import run_python
 from steady_machine import STEADY
 from workflow_runs import SHIPPED, changed_config, snakemake
 
@@ -140,9 +141,8 @@ def test_it_is_quick_and_needs_no_torch(project: Path):
 
 def test_the_benchmark_measures_what_the_command_reads(tmp_path: Path, capsys, project: Path):
     output, smoke = tmp_path / "throughput.yaml", project / "config" / "smoke.yaml"
-    command = [sys.executable, "benchmarks/throughput.py", "--configfile", smoke, "--output", output]
-    options = ["--batches", "1", "--cpu-time"]
-    done = subprocess.run([*command, *options], cwd=project, capture_output=True, text=True, check=False)
+    options = ["--configfile", smoke, "--output", output, "--batches", "1", "--cpu-time"]
+    done = run_python("benchmarks/throughput.py", *options, cwd=project)
     assert done.returncode == 0, done.stderr
 
     code, out, err = run_cost(capsys, "--configfile", smoke, "--throughput", output, "--json")

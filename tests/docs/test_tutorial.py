@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import forks
 import pandas as pd
 import pytest
 from workflow_runs import job_counts
@@ -32,7 +33,9 @@ def tutorial(page: str, project: Path, tmp_path_factory: pytest.TempPathFactory)
     for name, words in (("soar-pipeline", "-m soar_pipeline"), ("python", "")):
         (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
         (programs / name).chmod(0o755)
-    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(project)}
+    paths = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(project)}
+    # The page's runs would start servers of their own.
+    environment = forks.environment() | paths
     printed = {}
     for number, command in enumerate(followed(page, folder)):
         done = subprocess.run(

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from forks import run_python
 from judge_server import PROMPT, Answer, JudgeServer, Judging, completion, says, verdict
 
 from soar_pipeline.artifacts.files import read_rows
@@ -412,10 +412,10 @@ def test_the_key_is_nowhere_but_in_the_request(tmp_path):
     with JudgeServer(answer) as server:
         run = judging(tmp_path, server, prompt_price=1.0, completion_price=10.0)
         run.write(*cases(3))
-        done = subprocess.run([sys.executable, *run.command()], capture_output=True, text=True, check=False)
+        done = run_python(*run.command())
         server.answer = lambda *_: Answer(f"no {KEY}".encode(), status=403)
         run.write(*cases(3), ("Another?", "1"))
-        failed = subprocess.run([sys.executable, *run.command()], capture_output=True, text=True, check=False)
+        failed = run_python(*run.command())
     assert done.returncode == 0, done.stderr
     assert failed.returncode == 1
     log = (run.folder / "stage.log").read_text(encoding="utf-8")
@@ -435,10 +435,7 @@ def test_the_cost_is_told_whether_replies_are_new_or_kept(tmp_path):
     with JudgeServer(lambda *_: says(verdict())) as server:
         run = judging(tmp_path, server, prompt_price=2.0, completion_price=30.0)
         run.write(*cases(5))
-        said = [
-            subprocess.run([sys.executable, *run.command()], capture_output=True, text=True, env=os.environ, check=True)
-            for _ in range(2)
-        ]
+        said = [run_python(*run.command(), check=True) for _ in range(2)]
     # 5 × (100 × 2 + 20 × 30) per million.
     for done in said:
         assert (

@@ -9,14 +9,13 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from forks import run_python
 from run_contents import contents
 from small_runs import small_disk, status_of
 from workflow_runs import ROOT, changed_config, snakemake
@@ -121,9 +120,8 @@ def test_a_log_on_the_full_disk_does_not_bury_the_line(small_run, monkeypatch):
     job = next(job for job in small_run.jobs if job.stage == "filter_hard")
     for path in job.made:
         path.unlink()
-    command = [sys.executable, "-m", "soar_pipeline.stages.filter_hard", *job.arguments]
     with small_run.full_but_for(0):
-        done = subprocess.run(command, cwd=small_run.folder, capture_output=True, text=True, check=False)
+        done = run_python("-m", "soar_pipeline.stages.filter_hard", *job.arguments, cwd=small_run.folder)
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 1
     assert "hard.parquet: No space left on device" in done.stderr

@@ -3,13 +3,12 @@
 import json
 import logging
 import os
-import subprocess
-import sys
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 from fake_results import FakeResults, fake_config
+from forks import run_python
 from judge_server import JudgeServer, Judging, says, verdict
 
 from soar_pipeline.artifacts.files import read_rows
@@ -69,7 +68,7 @@ def test_the_judges_key_is_not_in_a_report_nor_in_anything_before_it(planted, tm
         judge = {"kind": "endpoint", "base_url": server.url, "model": "judge-1", "api_key_variable": "JUDGE_KEY"}
         judging = Judging(tmp_path / "judged", judge)
         judging.write(("What is 3 + 4?", "7"))
-        said = subprocess.run([sys.executable, *judging.command()], capture_output=True, text=True, check=False)
+        said = run_python(*judging.command())
         assert said.returncode == 0, said.stderr
         assert {asked.headers["Authorization"] for asked in server.asked} == {f"Bearer {JUDGE_KEY}"}
     target = run.data / "taxonomy" / "soar_pq" / "t1.parquet"

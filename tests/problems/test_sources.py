@@ -345,6 +345,7 @@ def run_stage(dataset: DatasetConfig, problems: Path, home: Path) -> subprocess.
     module = "soar_pipeline.stages.load_problems"
     return subprocess.run(
         [sys.executable, "-m", module, *settings, "--pool", "pool", "--source", "--problems", str(problems)],
+        # Read as the library is imported.
         env={**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from first_step import GENERATION, KINDS, PROMPTS, SCHEDULE, first_step
@@ -38,7 +39,8 @@ def in_two_processes(base_model, rollouts, tmp_path_factory) -> Path:
     (folder / "rollouts.json").write_text(json.dumps(rollouts), encoding="utf-8")
     program = ROOT / "tests" / "support" / "first_step.py"
     command = [sys.executable, program, base_model, folder / "rollouts.json", folder]
-    done = subprocess.run(in_processes(2, command), capture_output=True, text=True, check=False)
+    command = forks.forked(in_processes(2, command))
+    done = subprocess.run(command, env=forks.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import forks
+import psutil
 import pytest
 import torch
 from forks import forked
@@ -57,13 +58,18 @@ def said(command: list[str]) -> str:
 
 
 def run_killed_at(marker: Path, checkpoint: str, command: list[str]) -> None:
-    """Start the command and kill it as soon as `marker` names the checkpoint."""
-    process = subprocess.Popen(forked(command), env=forks.environment(), stderr=subprocess.PIPE, text=True)
+    """Start the command and kill it as soon as `marker` names the checkpoint; what torchrun started ends with it."""
+    # Forks are the children of their server, whoever asks for them.
+    command = command if "torch.distributed.run" in command else forked(command)
+    process = subprocess.Popen(command, env=forks.environment(), stderr=subprocess.PIPE, text=True)
     try:
         while not (marker.exists() and marker.read_text() == checkpoint):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
+        _, alive = psutil.wait_procs(children, timeout=60)
+        assert not alive
     finally:
         process.kill()
         process.wait()
@@ -228,7 +234,8 @@ def test_two_processes_refuse_as_one_where_another_job_trains(config, base_model
         str(tmp_path / "log"),
     ]
     with CheckpointFolder(tmp_path / "state").locked():
-        done = subprocess.run(in_processes(2, train), capture_output=True, text=True, check=False)
+        refused = forked(in_processes(2, train))
+        done = subprocess.run(refused, env=forks.environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 1
     [line] = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
     assert "another job is writing this run" in line

@@ -1,9 +1,10 @@
 """The examples of a page, run as a reader would run them."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from forks import run_python
 
 
 def python_blocks(page: Path) -> list[str]:
@@ -12,7 +13,10 @@ def python_blocks(page: Path) -> list[str]:
 
 
 def output(example: str, folder: Path) -> str:
-    """What an example prints, run in this folder in an interpreter of its own."""
-    done = subprocess.run([sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, timeout=300)
+    """What an example prints, run in this folder."""
+    with NamedTemporaryFile("w", suffix=".py", encoding="utf-8") as program:
+        program.write(example)
+        program.flush()
+        done = run_python(program.name, cwd=folder, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout

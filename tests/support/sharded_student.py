@@ -1,4 +1,4 @@
-"""The stage of a fresh student whose model is sharded, on a CPU (tests/test_resume.py)."""
+"""The stage of a fresh student whose model is sharded, on a CPU (tests/rl/test_resume.py)."""
 
 from typing import Any
 

@@ -1,9 +1,7 @@
 """Snakemake as a user runs it, in a folder of its own."""
 
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,10 @@ SHIPPED = sorted((ROOT / "config").glob("*.yaml"))
 
 def snakemake(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run the project's Snakefile with `folder` as working directory; nothing is printed, nothing is raised."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--cores", "1", *arguments]
-    environment = dict(os.environ) if "--dry-run" in arguments else forks.environment()
     # As from a shell, not as from a project whose packages pytest has put on the path.
-    environment = {name: value for name, value in environment.items() if name != "PYTHONPATH"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in forks.environment().items() if name != "PYTHONPATH"}
+    words = ["--snakefile", ROOT / "Snakefile", "--cores", "1", *arguments]
+    return forks.run_python("-m", "snakemake", *words, cwd=folder, env=environment)
 
 
 def planned_jobs(folder: Path, *arguments: str | Path) -> dict[str, int]:

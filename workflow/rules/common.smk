@@ -2,6 +2,7 @@
 
 
 import shlex
+import threading
 
 from soar_pipeline.artifacts.due_jobs import JobFiles, mark
 from soar_pipeline.artifacts.files import ArtifactError
@@ -140,6 +141,13 @@ def check_inputs(jobs):
     edited = [path for path in FOUND.edited if path in read and path not in made]
     if edited:
         raise WorkflowError(f"{edited[0]}: {EDITED.replace('FILE', str(edited[0]))}")
+
+
+def end_timers():
+    """Snakemake waits for its timers after the last job: for the timespan of profiles/default, in which none is due."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
 
 
 def module(wildcards, input):
