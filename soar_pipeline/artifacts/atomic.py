@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import glob
 import os
 import shutil
 import tempfile
@@ -43,7 +42,7 @@ def unfinished(path: Path, make: Callable[[Path], Path]) -> Iterator[Path]:
     one of a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for left in _left_beside(path):
         _remove_unless_held(left)
     while (held := _made_and_held(make, path)) is None:
         pass
@@ -80,6 +79,13 @@ def _new_file(path: Path) -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     return Path(name)
+
+
+def _left_beside(path: Path) -> list[Path]:
+    # Plain comparisons: a pattern for each of a plan's thousands of files would take seconds.
+    with os.scandir(path.parent) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(".part")]
+    return [path.parent / name for name in names if name.startswith(f".{path.name}.")]
 
 
 def _made_and_held(make: Callable[[Path], Path], path: Path) -> tuple[Path, int] | None:

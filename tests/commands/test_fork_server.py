@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from forks import forked
+from forks import forked, run_python
 from small_runs import RUN, StudentRun
 from stage_commands import command, settings_beside
 
@@ -29,14 +29,14 @@ def served() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def training(smoke, base_model, hard_problems, tmp_path_factory) -> StudentRun:
-    """A student's training of 20 steps whose schedule is written, by the module itself."""
+    """A student's training of 20 steps whose schedule is written."""
     folder = tmp_path_factory.mktemp("training")
     fresh = smoke.fresh_student.model_copy(update={"steps": 20, "evaluate_every": 10})
     smoke = smoke.model_copy(update={"fresh_student": fresh})
     schedule = folder / "schedule.parquet"
     files = {"train": hard_problems, "questions": [], "schedule": schedule}
-    words = command(folder / "settings", smoke, "write_schedule", RUN, **files)
-    subprocess.run(words, check=True, capture_output=True)
+    _, *words = command(folder / "settings", smoke, "write_schedule", RUN, **files)
+    run_python(*words, check=True)
     return StudentRun(smoke, base_model, schedule, hard_problems, folder / "direct")
 
 
@@ -68,7 +68,9 @@ def running(training, served, tmp_path) -> Iterator[tuple[subprocess.Popen, psut
 
 
 def test_a_forked_job_makes_the_same_files(training, served, tmp_path):
-    subprocess.run(training.command(), check=True, capture_output=True)
+    # Without a server, the same command runs the module.
+    absent = os.environ | {SOCKET: str(tmp_path / "absent")}
+    subprocess.run(forked(training.command()), env=absent, check=True, capture_output=True)
     fork = training.at(tmp_path / "fork")
     # Its working directory and its threads are those of the command, not of the server.
     done = subprocess.run(forked(fork.command()), env=served, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -115,15 +117,6 @@ def test_a_job_that_is_killed_ends_its_command_likewise(running):
 
     _, said = started.communicate(timeout=120)
     assert started.returncode == -signal.SIGKILL, said
-
-
-def test_without_a_server_the_command_runs_the_module(training, tmp_path):
-    alone = training.at(tmp_path / "alone")
-    environment = os.environ | {SOCKET: str(tmp_path / "absent")}
-
-    subprocess.run(forked(alone.command()), env=environment, check=True, capture_output=True)
-
-    assert alone.folder.exists()
 
 
 def test_a_job_outlives_its_server_as_one_outlives_its_snakemake(training, tmp_path):

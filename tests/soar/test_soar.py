@@ -10,11 +10,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+import forks
 import pytest
 import torch
 from policies import scripted_policy
 from stage_commands import SOAR_OUTPUTS
 from student_population import QUESTIONS, population, student_worker
+from workflow_runs import ROOT
 
 from soar_pipeline.artifacts.file_lock import LOCK, file_lock
 from soar_pipeline.artifacts.files import ArtifactError
@@ -197,15 +199,8 @@ def test_accuracy_is_a_pass_rate_of_student_and_baseline_alike(base_model, tmp_p
 
 def test_workers_end_when_their_run_is_killed(tmp_path):
     marker = tmp_path / "worker"
-    program = (
-        "import sys; from functools import partial; from pathlib import Path\n"
-        "from student_population import never_ready; from soar_pipeline.soar.student_processes import WorkerProcesses\n"
-        "pool = WorkerProcesses(partial(never_ready, Path(sys.argv[1])), workers=1)\n"
-        "from types import SimpleNamespace\n"
-        "pool.run([SimpleNamespace(dataset_index=0, repeat=0)], print)\n"
-    )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    run = subprocess.Popen([sys.executable, "-c", program, str(marker)], env=environment)
+    program = ROOT / "tests" / "support" / "waiting_worker.py"
+    run = subprocess.Popen(forks.forked([sys.executable, program, marker]), env=forks.environment())
     try:
         deadline = time.monotonic() + 300
         while not (marker.exists() and marker.read_text()):

@@ -33,7 +33,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("config", SHIPPED, ids=lambda path: path.stem)
+# Planned with the profile of a cluster, below.
+ON_A_CLUSTER = ("single_gpu", "paper")
+
+
+@pytest.mark.parametrize(
+    "config", [path for path in SHIPPED if path.stem not in ON_A_CLUSTER], ids=lambda path: path.stem
+)
 def test_every_shipped_config_plans_its_whole_run(config: Path, folder: Path):
     settings = load(config)
 
@@ -245,7 +251,7 @@ def test_a_soar_run_without_students_can_have_one_gpu(folder: Path):
     assert not any(one.startswith(("mpi=", "gres=")) for one in asked)
 
 
-@pytest.mark.parametrize("name", ["single_gpu", "paper"])
+@pytest.mark.parametrize("name", ON_A_CLUSTER)
 def test_a_whole_run_on_gpus_is_planned_with_the_slurm_profile(name: str, folder: Path):
     config = ROOT / "config" / f"{name}.yaml"
     settings = load(config)
@@ -255,9 +261,7 @@ def test_a_whole_run_on_gpus_is_planned_with_the_slurm_profile(name: str, folder
     assert done.returncode == 0, done.stdout + done.stderr
     # A configfile is whole and takes nothing from the toy task of the default one.
     assert "shuffles" not in done.stdout + done.stderr
-    jobs = job_counts(done.stdout + done.stderr)
-    assert jobs["train_soar"] == len(Plan(settings).soar_runs)
-    assert jobs["write_report"] == 1
+    assert job_counts(done.stdout + done.stderr) == Counter(job.rule for job in Plan(settings).jobs)
     asked = resources_by_rule(done.stdout + done.stderr)
     # Who asks for a GPU is sent to where they are, and nobody else is.
     on_gpu = {rule for rule in asked if settings.resources_of(rule).gpu}
