@@ -58,8 +58,8 @@ def _job(settings: Path) -> Path:
 
 
 def _written(path: Path, text: str) -> Path:
-    # A run has thousands of them, and waiting for the disk took most of a plan's time. What a power failure spoils is
-    # seen here before any job reads it.
+    # A run has thousands of them, and waiting for the disk took a third of a plan's time. What a power failure spoils
+    # is seen here before any job reads it.
     if not (path.exists() and path.read_bytes() == text.encode()):
         write_text(path, text, synced=False)
     return path
