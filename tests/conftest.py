@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, the shipped model, and where real benchmark problems may lie."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -46,3 +47,9 @@ def benchmark_data() -> Path:
     if not (folder / "math_test.jsonl").exists():
         pytest.skip(f"no MATH rows in {folder}; set SOAR_TEST_DATA to a folder with math_test.jsonl")
     return folder
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is not looked through again by every collection of garbage."""
+    gc.collect()
+    gc.freeze()
