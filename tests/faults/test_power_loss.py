@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 from small_runs import stopped_before
@@ -11,6 +12,7 @@ from soar_pipeline.artifacts.atomic import atomic_path, new_folder, unfinished
 from soar_pipeline.artifacts.files import ArtifactError, Artifacts, read_parquet, read_rows, table, write_parquet
 from soar_pipeline.artifacts.provenance import Provenance
 from soar_pipeline.artifacts.schemas import CURVE, HARD
+from soar_pipeline.artifacts.settings_files import SettingsFiles
 from soar_pipeline.config import StudentRun
 from soar_pipeline.policy.loading import load_policy
 from soar_pipeline.stages import train_fresh_student
@@ -146,6 +148,22 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, monkeypatch)
     write_parquet(path, table([], HARD), Provenance("test", {}))
     assert read_rows(path, HARD) == []
     assert sorted(item.name for item in tmp_path.iterdir()) == [other.name, path.name]
+
+
+@pytest.mark.parametrize("damage", [cut, empty, zeros])
+def test_settings_that_a_power_failure_spoiled_are_written_again(damage, smoke, tmp_path):
+    def planned() -> dict[Path, bytes]:
+        files = SettingsFiles(smoke, tmp_path / "settings")
+        files.options(
+            files.results("train_soar", {"dataset": "shuffles", "objective": "grounded", "teacher_seed": 1}), []
+        )
+        return {path: path.read_bytes() for path in (tmp_path / "settings").rglob("*") if path.is_file()}
+
+    whole = planned()
+    assert {path.suffix for path in whole} == {".json", ".options"}
+    for path in whole:
+        damage(path)
+    assert planned() == whole
 
 
 def test_what_a_living_writer_is_writing_stays(tmp_path):

@@ -83,6 +83,7 @@ def test_editing_the_file_repeats_the_runs_of_its_objective_alone(folder):
     config = own_config(folder)
     file = folder / "my_rewards.py"
     text = file.read_text(encoding="utf-8")
+    assert planned_jobs(folder, *TARGETS, "--configfile", config) == {}
     file.write_text(text.replace("2 * rate", "3 * rate"), encoding="utf-8")
     assert planned_jobs(folder, *TARGETS, "--configfile", config) == {"train_soar": 1}
     file.write_text(text, encoding="utf-8")

@@ -46,6 +46,42 @@ def test_every_shipped_config_plans_its_whole_run(config: Path, folder: Path):
     assert planned_jobs(folder, "--configfile", config) == Counter(job.rule for job in Plan(settings).jobs)
 
 
+def test_shared_stages_pools_transfer_and_own_seeds_are_counted_as_snakemake_does(folder: Path):
+    shuffles = {"adapter": "digit_shuffles", "difficulties": [6, 7], "size": 12}
+    config = changed_config(
+        folder,
+        "smoke.yaml",
+        {
+            "filter.shards": 3,
+            "models.second": {"source": "folder", "path": "resources/models/digit-shuffles", "dtype": "float32"},
+            "datasets.others": shuffles,
+            "datasets.alone": shuffles | {"model": "second"},
+            "pools.real": shuffles,
+            "pools.unused": shuffles,
+            "objectives.grounded.teacher_seeds": 2,
+            "arms.real": {"label": "Real", "datasets": ["others"], "questions": {"source": "pool", "pool": "real"}},
+            "arms.more": {"label": "More", "datasets": ["alone"], "questions": {"source": "pool", "pool": "shuffles"}},
+            "arms.moved": {
+                "label": "Moved",
+                "datasets": ["others"],
+                "questions": {"source": "teacher", "objective": "grounded", "size": 4},
+                "transfer_from": "shuffles",
+                "teacher_seeds": 3,
+            },
+        },
+    )
+
+    settings = load(config)
+
+    planned = planned_jobs(folder, "--configfile", config)
+
+    assert Counter(job.rule for job in Plan(settings).jobs) == planned
+    assert planned["prepare_base_model"] == 2
+    # No arm asks for one of the pools.
+    assert planned["load_problems"] == len(settings.datasets) + len(settings.pools) - 1
+    assert planned["sample_attempts"] == 3 * len(settings.datasets)
+
+
 def test_without_configfile_the_embedded_world_is_planned(folder: Path):
     assert planned_jobs(folder) == planned_jobs(folder, "--configfile", ROOT / "config" / "config.yaml")
 
