@@ -42,9 +42,9 @@ cost: .venv/.installed
 doctor: .venv/.installed
 	@$(BIN)/soar-pipeline doctor
 
-# Files of tests are spread over processes: a file's tests share what its fixtures made.
+# Files of tests are spread over processes: a file's tests share what its fixtures made. tests/conftest.py orders them.
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # On a real Slurm of two nodes, made for it: needs root and Slurm's programs (docs/cluster.md); skips where they are not.
 slurm: .venv/.installed-dev

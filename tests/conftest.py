@@ -49,6 +49,35 @@ def benchmark_data() -> Path:
     return folder
 
 
+# By `--durations=0`. They come first, so that no process is left with one of them when the others have nothing to do.
+LONGEST = (
+    "soar/test_ray.py",
+    "rl/test_resume.py",
+    "workflow/test_pipeline.py",
+    "benchmarks/test_benchmarks.py",
+    "workflow/test_workflow.py",
+    "faults/test_full_disk.py",
+    "policy/test_base_model.py",
+    "docs/test_tutorial.py",
+    "soar/test_own_reward.py",
+    "reporting/test_figures.py",
+    "reporting/test_report.py",
+    "commands/test_fork_server.py",
+    "faults/test_hostile_text.py",
+    "faults/test_properties.py",
+    "soar/test_soar.py",
+    "package/test_wheel.py",
+    "faults/test_resources.py",
+    "problems/test_gym_stages.py",
+    "faults/test_fuzz.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {PROJECT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
 def pytest_collection_finish() -> None:
     """What was imported is not looked through again by every collection of garbage."""
     gc.collect()

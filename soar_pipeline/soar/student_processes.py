@@ -2,13 +2,17 @@
 
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, forkserver, get_context, parent_process
+from multiprocessing.context import BaseContext
 from pathlib import Path
+
+import torch
 
 from soar_pipeline.soar.students import Done, Student, StudentJob, StudentResult, StudentWorker, place
 
@@ -80,9 +84,8 @@ class WorkerProcesses:
     def _process(self, number: int) -> ProcessPoolExecutor:
         process = self.processes[number]
         if process is None:
-            # Spawned, not forked: torch's threads and CUDA do not survive a fork.
             process = self.processes[number] = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(self.build,)
+                1, mp_context=_context(), initializer=_start_worker, initargs=(self.build,)
             )
         return process
 
@@ -91,6 +94,25 @@ class WorkerProcesses:
         self.processes[number].shutdown()
         self.processes[number] = None
         self.holders = {student: holder for student, holder in self.holders.items() if holder != number}
+
+
+def _context() -> BaseContext:
+    """How workers start: never as forks of this process, whose torch has threads by now and may have a GPU.
+
+    On Linux they are forks of a process that does nothing else. Without a GPU it has imported for them, which takes
+    seconds; with one it may not, for imports that look for GPUs would leave its forks none.
+    """
+    if sys.platform != "linux":
+        return get_context("spawn")
+    if not torch.cuda.is_available():
+        forkserver.set_forkserver_preload([StudentWorker.__module__])
+    # It must outlive a signal to all processes of the run, as workers do.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return get_context("forkserver")
 
 
 _worker: StudentWorker

@@ -125,20 +125,20 @@ def test_without_a_network_a_training_is_the_same(made_student, whole, tmp_path)
     assert run.digests() == whole.digests()
 
 
-SPAWN = """
+POOL = """
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as pool:
         print(sum(pool.map(abs, range(-3, 1))))
 """
 
 
 def test_a_small_shared_memory_is_enough_for_worker_processes(tmp_path):
     # What soar/student_processes.py uses of it: the semaphores of a process pool; weights pass through files.
-    program = tmp_path / "spawn.py"
-    program.write_text(SPAWN)
+    program = tmp_path / "pool.py"
+    program.write_text(POOL)
     small = "mount -t tmpfs -o size=64k tmpfs /dev/shm && exec " + " ".join([sys.executable, str(program)])
     done = subprocess.run([*isolated("--mount"), "sh", "-c", small], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "6", done.stderr

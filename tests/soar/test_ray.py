@@ -121,8 +121,8 @@ def broken() -> StudentWorker:
 
 def test_workers_that_cannot_start_are_one_clear_error(base_model, tmp_path, ray_actors):
     worker = student_worker(base_model)
-    with pytest.raises(ArtifactError, match=r"lost 3 times before it started"):
-        population(ray_actors(broken, 1, 0), worker, copy_weights(worker.trainer.policy.model), tmp_path)
+    with pytest.raises(ArtifactError, match=r"lost 2 times before it started"):
+        population(ray_actors(broken, 1, 0, attempts=2), worker, copy_weights(worker.trainer.policy.model), tmp_path)
 
 
 def misled(base_model: Path) -> StudentWorker:

@@ -1,6 +1,5 @@
 """The parts of the meta-RL loop: windows, promotions, rewards, rejection sampling, the student population."""
 
-import json
 import os
 import random
 import signal
@@ -109,18 +108,25 @@ def test_a_teacher_without_valid_questions_stops_the_run_with_its_last_outputs()
         writer.write(list("abcd"), seed=0)
 
 
-def killed_once(base_model: Path, marker: Path) -> StudentWorker:
-    """A worker whose first job dies as by kill -9, after it has said so in `marker`."""
+def killed_once(base_model: Path, folder: Path, run: int) -> StudentWorker:
+    """A worker that bears a SIGTERM. The first dies as by kill -9, which `folder` says, and so does what makes them."""
     worker = student_worker(base_model)
-    run = worker.run
+    train = worker.run
 
-    def run_or_die(job):
-        if not marker.exists():
-            marker.write_text(json.dumps([job.dataset_index, job.repeat]))
-            os.kill(os.getpid(), signal.SIGKILL)
-        return run(job)
+    def train_or_die(job):
+        processes = {"worker": os.getpid(), "maker": os.getppid()}
+        if processes["maker"] == run:
+            del processes["maker"]
+        for process in processes.values():
+            # A cluster sends it to all processes of a job.
+            os.kill(process, signal.SIGTERM)
+        for name, process in processes.items():
+            if not (folder / name).exists():
+                (folder / name).touch()
+                os.kill(process, signal.SIGKILL)
+        return train(job)
 
-    worker.run = run_or_die
+    worker.run = train_or_die
     return worker
 
 
@@ -128,13 +134,14 @@ def test_a_killed_worker_costs_one_training_and_changes_nothing(base_model, tmp_
     worker = student_worker(base_model)
     base = copy_weights(worker.trainer.policy.model)
     expected, expected_weights = population(InProcess(worker), worker, base, tmp_path / "one")
-    marker = tmp_path / "died"
-    processes = WorkerProcesses(partial(killed_once, base_model, marker), workers=2)
+    died = tmp_path / "died"
+    died.mkdir()
+    processes = WorkerProcesses(partial(killed_once, base_model, died, os.getpid()), workers=2)
     try:
         found, found_weights = population(processes, worker, base, tmp_path / "two")
     finally:
         processes.close()
-    assert marker.exists()
+    assert {path.name for path in died.iterdir()} == {"worker"} | ({"maker"} if sys.platform == "linux" else set())
     assert found == expected
     assert [(item.dataset_index, item.repeat) for item in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert all(torch.equal(found_weights[name], expected_weights[name]) for name in expected_weights)

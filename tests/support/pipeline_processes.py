@@ -93,7 +93,8 @@ def _kind_of(line: str) -> str | None:
         return None
     if "grading/worker.py" in line:
         return "grading worker"
-    if "multiprocessing.spawn" in line:
+    # One of them makes the others.
+    if "multiprocessing.forkserver" in line:
         return "pool worker"
     if line.startswith("ray::_Actor"):
         return "Ray actor"
