@@ -1,9 +1,11 @@
 """Students in several processes of one machine, each with a model of its own."""
 
+import itertools
 import os
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -15,6 +17,8 @@ from pathlib import Path
 import torch
 
 from soar_pipeline.soar.students import Done, Student, StudentJob, StudentResult, StudentWorker, place
+
+SECONDS_TO_DIE = 0.5
 
 
 class WorkerProcesses:
@@ -74,12 +78,15 @@ class WorkerProcesses:
                 self.processes[number] = None
 
     def _submit(self, number: int, job: StudentJob) -> Future:
-        try:
-            return self._process(number).submit(_run_job, job)
-        except BrokenProcessPool:
-            # It died while it had nothing to do.
-            self._lost(number)
-            return self._process(number).submit(_run_job, job)
+        for tried in itertools.count(1):
+            try:
+                return self._process(number).submit(_run_job, job)
+            except (BrokenProcessPool, ConnectionError, EOFError):
+                # It died while it had nothing to do; or else what makes it did, and may seem alive for a moment.
+                self._lost(number)
+                if tried == self.attempts:
+                    raise
+                time.sleep(SECONDS_TO_DIE)
 
     def _process(self, number: int) -> ProcessPoolExecutor:
         process = self.processes[number]

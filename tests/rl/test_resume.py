@@ -145,7 +145,6 @@ def test_ray_changes_nothing_in_a_soar_run(config, base_model, hard_problems, tm
     [
         (1, "none", None, "float32", "hard_only"),
         (2, "none", None, "float32", "hint_withdrawal"),
-        (2, "full", None, "float32", "hard_only"),
         (2, "full", None, "bfloat16", "hard_only"),
         (1, "none", Lora(rank=4, alpha=8), "float32", "hard_only"),
     ],

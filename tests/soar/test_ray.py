@@ -14,15 +14,12 @@ from pathlib import Path
 
 import pytest
 import ray
-import torch
-from student_population import population, student_worker
+from student_population import Undisturbed, killed_when_asked, population, student_worker
 from workflow_runs import ROOT
 
 from soar_pipeline.artifacts.files import ArtifactError
-from soar_pipeline.policy.weights import copy_weights
 from soar_pipeline.soar.ray_students import RayActors
-from soar_pipeline.soar.student_processes import WorkerProcesses
-from soar_pipeline.soar.students import InProcess, StudentWorker
+from soar_pipeline.soar.students import StudentWorker
 
 RAY = Path(sys.executable).with_name("ray")
 
@@ -84,11 +81,6 @@ def ray_actors(two_nodes):
         actors.close()
 
 
-def start(options: list[str]) -> None:
-    done = subprocess.run([RAY, "start", *options], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def node_killed_once(base_model: Path, folder: Path) -> StudentWorker:
     """A worker that says where it trains, and waits there until its node is dead if it is the second node's first."""
     worker = student_worker(base_model)
@@ -119,10 +111,14 @@ def broken() -> StudentWorker:
     raise OSError("no model here")
 
 
-def test_workers_that_cannot_start_are_one_clear_error(base_model, tmp_path, ray_actors):
-    worker = student_worker(base_model)
+@pytest.fixture(scope="module")
+def undisturbed(base_model, tmp_path_factory) -> Undisturbed:
+    return Undisturbed.trained(base_model, tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_workers_that_cannot_start_are_one_clear_error(undisturbed, tmp_path, ray_actors):
     with pytest.raises(ArtifactError, match=r"lost 2 times before it started"):
-        population(ray_actors(broken, 1, 0, attempts=2), worker, copy_weights(worker.trainer.policy.model), tmp_path)
+        population(ray_actors(broken, 1, 0, attempts=2), undisturbed.worker, undisturbed.base, tmp_path)
 
 
 def misled(base_model: Path) -> StudentWorker:
@@ -136,22 +132,9 @@ def misled(base_model: Path) -> StudentWorker:
     return worker
 
 
-def test_an_error_of_a_student_is_the_one_it_raised(base_model, tmp_path, ray_actors):
-    worker = student_worker(base_model)
+def test_an_error_of_a_student_is_the_one_it_raised(base_model, undisturbed, tmp_path, ray_actors):
     with pytest.raises(ArtifactError, match=r"^weights.safetensors: broken$"):
-        population(
-            ray_actors(partial(misled, base_model), 1, 0), worker, copy_weights(worker.trainer.policy.model), tmp_path
-        )
-
-
-def test_a_spare_gpu_is_the_teachers_and_every_worker_has_its_own(base_model, tmp_path, ray_actors, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    worker = student_worker(base_model)
-    actors = ray_actors(partial(student_worker, base_model), workers=1, gpus_per_worker=1)
-    population(actors, worker, copy_weights(worker.trainer.policy.model), tmp_path)
-    [place] = actors.places.values()
-    devices = {os.environ["CUDA_VISIBLE_DEVICES"], place.partition(", GPU ")[2]}
-    assert devices == {"0", "1"}
+        population(ray_actors(partial(misled, base_model), 1, 0), undisturbed.worker, undisturbed.base, tmp_path)
 
 
 def test_without_a_spare_gpu_this_process_sees_the_first_alone(base_model, ray_actors, monkeypatch):
@@ -164,48 +147,23 @@ def test_without_a_spare_gpu_this_process_sees_the_first_alone(base_model, ray_a
     assert not actors.has_device
 
 
-def killed_after_training(base_model: Path, folder: Path) -> StudentWorker:
-    """A worker that dies when it is first asked for a student that it has trained."""
-    worker = student_worker(base_model)
-    write = worker.write
-
-    def write_or_die(job, path):
-        if not (folder / "died").exists():
-            (folder / "died").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(job, path)
-
-    worker.write = write_or_die
-    return worker
-
-
-@pytest.mark.parametrize("on_ray", [True, False])
-def test_a_student_that_is_lost_with_its_worker_is_trained_again(on_ray, base_model, tmp_path, ray_actors):
-    worker = student_worker(base_model)
-    base = copy_weights(worker.trainer.policy.model)
-    expected, expected_weights = population(InProcess(worker), worker, base, tmp_path / "one")
-    build = partial(killed_after_training, base_model, tmp_path)
-    executor = ray_actors(build, workers=1, gpus_per_worker=0) if on_ray else WorkerProcesses(build, workers=1)
-    try:
-        found, found_weights = population(executor, worker, base, tmp_path / "two")
-    finally:
-        executor.close()
-    assert (tmp_path / "died").exists()
-    assert found == expected
-    assert all(torch.equal(found_weights[name], expected_weights[name]) for name in expected_weights)
-    # Only the baseline has a file, which the workers read once, and no student but the one that was asked for.
-    assert [path.name.split("-")[0] for path in (tmp_path / "two").iterdir()] == ["baseline"]
+def test_a_student_that_is_lost_with_its_worker_is_trained_again_on_that_gpu(
+    base_model, undisturbed, tmp_path, ray_actors, monkeypatch
+):
+    """The spare one is the teacher's."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    actors = ray_actors(partial(killed_when_asked, base_model, tmp_path), workers=1, gpus_per_worker=1)
+    undisturbed.assert_same_with(actors, tmp_path / "students")
+    assert (tmp_path / "asked").exists()
+    lost, replaced = (place.partition(", GPU ")[2] for place in actors.places.values())
+    assert lost == replaced
+    assert {os.environ["CUDA_VISIBLE_DEVICES"], lost} == {"0", "1"}
 
 
 # Last: it leaves the cluster with one node.
-def test_a_node_that_dies_mid_step_costs_its_students_alone(base_model, tmp_path, ray_actors):
-    worker = student_worker(base_model)
-    base = copy_weights(worker.trainer.policy.model)
-    expected, expected_weights = population(InProcess(worker), worker, base, tmp_path / "one")
+def test_a_node_that_dies_mid_step_costs_its_students_alone(base_model, undisturbed, tmp_path, ray_actors):
     killed = threading.Event()
     threading.Thread(target=kill_second_node, args=(tmp_path, killed), daemon=True).start()
     actors = ray_actors(partial(node_killed_once, base_model, tmp_path), workers=2, gpus_per_worker=0)
-    found, found_weights = population(actors, worker, base, tmp_path / "two")
+    undisturbed.assert_same_with(actors, tmp_path / "students")
     assert killed.is_set()
-    assert found == expected
-    assert all(torch.equal(found_weights[name], expected_weights[name]) for name in expected_weights)

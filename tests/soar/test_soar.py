@@ -14,7 +14,7 @@ import pytest
 import torch
 from policies import scripted_policy
 from stage_commands import SOAR_OUTPUTS
-from student_population import QUESTIONS, population, student_worker
+from student_population import QUESTIONS, Undisturbed, killed_when_asked, student_worker
 from workflow_runs import ROOT
 
 from soar_pipeline.artifacts.file_lock import LOCK, file_lock
@@ -109,8 +109,11 @@ def test_a_teacher_without_valid_questions_stops_the_run_with_its_last_outputs()
 
 
 def killed_once(base_model: Path, folder: Path, run: int) -> StudentWorker:
-    """A worker that bears a SIGTERM. The first dies as by kill -9, which `folder` says, and so does what makes them."""
-    worker = student_worker(base_model)
+    """A worker that bears a SIGTERM. The first dies as by kill -9, which `folder` says, and so does what makes them.
+
+    So does the first that is asked for a student that it has trained.
+    """
+    worker = killed_when_asked(base_model, folder)
     train = worker.run
 
     def train_or_die(job):
@@ -130,21 +133,19 @@ def killed_once(base_model: Path, folder: Path, run: int) -> StudentWorker:
     return worker
 
 
-def test_a_killed_worker_costs_one_training_and_changes_nothing(base_model, tmp_path):
-    worker = student_worker(base_model)
-    base = copy_weights(worker.trainer.policy.model)
-    expected, expected_weights = population(InProcess(worker), worker, base, tmp_path / "one")
+def test_a_killed_worker_costs_a_training_and_changes_nothing(base_model, tmp_path):
+    undisturbed = Undisturbed.trained(base_model, tmp_path / "one")
     died = tmp_path / "died"
     died.mkdir()
     processes = WorkerProcesses(partial(killed_once, base_model, died, os.getpid()), workers=2)
     try:
-        found, found_weights = population(processes, worker, base, tmp_path / "two")
+        undisturbed.assert_same_with(processes, tmp_path / "two")
     finally:
         processes.close()
-    assert {path.name for path in died.iterdir()} == {"worker"} | ({"maker"} if sys.platform == "linux" else set())
-    assert found == expected
-    assert [(item.dataset_index, item.repeat) for item in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert all(torch.equal(found_weights[name], expected_weights[name]) for name in expected_weights)
+    killed = {"worker", "asked"} | ({"maker"} if sys.platform == "linux" else set())
+    assert {path.name for path in died.iterdir()} == killed
+    students = [(item.dataset_index, item.repeat) for item in undisturbed.results]
+    assert students == [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
 def test_a_run_that_fails_ends_its_workers_before_its_lock_is_free(
