@@ -12,7 +12,7 @@ tests/benchmarks/test_result_tables.py fails.
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -21,11 +21,11 @@ import pandas as pd
 
 from soar_pipeline.artifacts.atomic import write_text
 from soar_pipeline.artifacts.files import ArtifactError
-from soar_pipeline.artifacts.schemas import QUESTION_SET, SOAR_QUESTIONS
+from soar_pipeline.artifacts.schemas import DIVERSITY, QUESTION_SET, SOAR_QUESTIONS, STEP_DIVERSITY
 from soar_pipeline.config import ConfigError
 from soar_pipeline.evaluation.statistics import summarise
 from soar_pipeline.reporting.finding import seeds_of
-from soar_pipeline.reporting.frames import Row, read_frame, rows
+from soar_pipeline.reporting.frames import Row, of_objective, read_frame, rows
 from soar_pipeline.reporting.long_tables import CATEGORIES, Tables, read_tables
 from soar_pipeline.reporting.question_profile import composition
 from soar_pipeline.reporting.table_names import LONG_TABLES
@@ -81,42 +81,47 @@ def differences(run: FinishedRun, tables: Tables) -> Cells:
 
 
 def soar_runs(run: FinishedRun, tables: Tables) -> Cells:
-    """What became of every teacher."""
+    """What became of every teacher whose student is promoted."""
+    found = {(one.dataset, one.objective, one.teacher_seed): one for one in rows(tables.runs)}
     promoted = rows(tables.promoted_students)
     made = []
-    for one in rows(tables.runs):
-        key = (one.dataset, one.objective, one.teacher_seed)
+    for key in run.plan.soar_runs:
+        if not run.config.objectives[key.objective].promotion:
+            continue
+        one = found[key]
         after = [str(row.outer_step) for row in promoted if (row.dataset, row.objective, row.teacher_seed) == key]
-        promotes = run.config.objectives[one.objective].promotion
         reached = (one.train_accuracy_start_percent, one.train_accuracy_best_percent)
-        accuracy = " → ".join(_number(value, 0) for value in reached)
         made.append(
             _of(run, one.dataset)
             | {
                 "teacher": f"{one.objective}, seed {one.teacher_seed}",
                 "outer steps": str(one.outer_steps),
-                "promotion after step": (", ".join(after) or "none") if promotes else "–",
-                "promotion questions": str(one.promotion_questions) if promotes else "–",
-                "greedy accuracy on hard train, start → best, %": accuracy if promotes else "–",
+                "promotion after step": ", ".join(after) or "none",
+                "promotion questions": str(one.promotion_questions),
+                "greedy accuracy on hard train, start → best, %": " → ".join(_number(value, 0) for value in reached),
             }
         )
     return made
 
 
 def questions(run: FinishedRun, tables: Tables) -> Cells:
-    """What teachers of the toy task ask: the classes of the questions that were sampled, and how diverse these are."""
+    """What teachers of the toy task ask after their training, with intervals over teachers, and how diverse that is."""
     asked = read_frame(run.question_sets(), QUESTION_SET)
     asked = asked[asked["dataset"].isin(_toy_datasets(run))]
-    classes = composition(asked)
-    vendi = {(one.dataset, one.arm): one.vendi_mean for one in rows(tables.vendi)}
+    diversity = read_frame([run.folder / "diversity.parquet"], DIVERSITY)
+    of_sets = diversity[~diversity["pooled"]].set_index(["dataset", "arm", "teacher_seed"]).sort_index()
     made = []
-    for (dataset, arm), kinds in classes.groupby([asked["dataset"], asked["arm"]], sort=False):
-        shares = kinds.value_counts(normalize=True)
+    for (dataset, arm), part in asked.groupby(["dataset", "arm"], sort=False):
+        classes = _classes(part)
+        sets = of_sets.loc[dataset, arm]
+        # A score is at most the number of questions that were compared, which is the same for all teachers of an arm.
+        compared = sets["subsample"].max()
+        over = _over_teachers(classes.assign(vendi=sets["vendi_mean"] / compared))
         made.append(
             _of(run, dataset)
-            | {"questions of": run.config.arms[arm].label, "questions": str(len(kinds))}
-            | {f"{name}, %": _number(100 * shares[name], 0) for name in classes.cat.categories}
-            | {"Vendi score": _number(vendi.get((dataset, arm)))}
+            | {"questions of": run.config.arms[arm].label, "teachers": str(len(classes)), "questions": str(len(part))}
+            | {f"{name}, %": _over(over[name], 100, 0) for name in classes.columns}
+            | {"Vendi score": _over(over["vendi"], compared, 1)}
         )
     return made
 
@@ -126,18 +131,20 @@ def teachers(run: FinishedRun, tables: Tables) -> Cells:
     toy = _toy_datasets(run)
     files = [run.of_soar_run(one, "questions.parquet") for one in run.plan.soar_runs if one.dataset in toy]
     asked = read_frame(files, SOAR_QUESTIONS)
+    diversity = read_frame([run.folder / "step_diversity.parquet"], STEP_DIVERSITY)
     made = []
     for (dataset, objective), part in asked.groupby(["dataset", "objective"], sort=False):
         last = part["outer_step"].max()
         for steps in (range(1, OUTER_STEPS + 1), range(last - OUTER_STEPS + 1, last + 1)):
-            some = part[part["outer_step"].isin(steps)]
-            shares = pd.get_dummies(composition(some)).groupby(some["teacher_seed"]).mean()
-            values = shares.melt(var_name="class", ignore_index=False).reset_index().assign(student_seed=0)
-            over = {one.Index: one for one in summarise(values, ["class"]).itertuples()}
+            classes = _classes(part[part["outer_step"].isin(steps)])
+            apart = of_objective(diversity, dataset, objective)
+            apart = apart[apart["outer_step"].isin(steps)].groupby("teacher_seed")["diversity"].mean()
+            over = _over_teachers(classes.assign(diversity=apart))
             made.append(
                 _of(run, dataset)
-                | {"reward": objective, "teachers": str(len(shares)), "outer steps": f"{steps[0]} to {steps[-1]}"}
-                | {f"{name}, %": _percent_over(over[name]) for name in shares.columns}
+                | {"reward": objective, "teachers": str(len(classes)), "outer steps": f"{steps[0]} to {steps[-1]}"}
+                | {f"{name}, %": _over(over[name], 100, 0) for name in classes.columns}
+                | {"diversity": _over(over["diversity"], 1, 2)}
             )
     return made
 
@@ -180,9 +187,20 @@ def _interval(low: float | None, high: float | None) -> str:
     return "–" if low is None else f"{_number(low)} to {_number(high)}"
 
 
-def _percent_over(one: Row) -> str:
-    """A share, and its interval over teachers if there are several."""
-    mean, low, high = (_number(100 * value, 0) for value in (one.mean, one.low, one.high))
+def _classes(asked: pd.DataFrame) -> pd.DataFrame:
+    """The share of each class in the questions of each teacher."""
+    return pd.get_dummies(composition(asked)).groupby(asked["teacher_seed"]).mean()
+
+
+def _over_teachers(values: pd.DataFrame) -> dict[Hashable, Row]:
+    """Each column's mean and interval; values: one row for each teacher."""
+    column = values.melt(var_name="of", ignore_index=False).reset_index().assign(student_seed=0)
+    return {one.Index: one for one in summarise(column, ["of"]).itertuples()}
+
+
+def _over(one: Row, scale: float, decimals: int) -> str:
+    """A fraction in units of which `scale` are one, and its interval over teachers if there are several."""
+    mean, low, high = (_number(scale * value, decimals) for value in (one.mean, one.low, one.high))
     return f"{mean} ({low} to {high})" if one.interval_over else mean
 
 

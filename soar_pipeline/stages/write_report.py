@@ -75,7 +75,7 @@ def write_report(
     text = "\n".join(page.findings(config, tables))
     write_text(finding, text + "\n")
     record = provenance(config, [*long, passk, *steps, *questions, *verdicts, *audits, *attempts, *evaluations])
-    write_text(provenance_file, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    write_text(provenance_file, json.dumps(record, indent=2) + "\n")
     log.info("%s", report)
     print(text)
 

@@ -45,10 +45,13 @@ def test_every_table_of_results_in_readme_is_of_a_file():
 
 
 def intervals_of(run: str) -> set[tuple[str, ...]]:
-    """Means with their intervals, as the files have them: shares of questions, and pass@k, which prose may round."""
+    """Means with their intervals, as the files have them: shares of questions and their diversity, and pass@k, which
+    prose may round.
+    """
     found = set()
-    for cell in (FIGURES / run / "teachers.csv").read_text(encoding="utf-8").split(","):
-        found |= {match.groups() for match in re.finditer(r"(\d+) \((\d+) to (\d+)\)", cell)}
+    for name in ("teachers", "questions"):
+        text = (FIGURES / run / f"{name}.csv").read_text(encoding="utf-8")
+        found |= set(re.findall(r"(\d+(?:\.\d+)?) \((\d+(?:\.\d+)?) to (\d+(?:\.\d+)?)\)", text))
     for row in pd.read_csv(FIGURES / run / "arms.csv").to_dict("records"):
         shown = str(row["pass@32, %"]), *row["95 % interval of pass@32"].split(" to ")
         found |= {shown, tuple(f"{float(value):.0f}" for value in shown)}
@@ -58,7 +61,7 @@ def intervals_of(run: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_intervals_in_sentences_are_those_of_the_files(page):
     text = MARKED.sub("", page.read_text(encoding="utf-8"))
-    said = re.findall(r"(\d+(?:\.\d)?)\s%\s\((\d+(?:\.\d)?)\sto\s(\d+(?:\.\d)?)\)", text)
+    said = re.findall(r"(\d+(?:\.\d+)?)(?:\s%)?\s\((\d+(?:\.\d+)?)\sto\s(\d+(?:\.\d+)?)\)", text)
     assert len(said) >= 8
     assert not set(said) - intervals_of("toy_findings")
 
@@ -73,9 +76,10 @@ def test_tables_are_the_runs_own_figures(figures):
     # By hand, as in test_report.py.
     assert "| SOAR-PQ | 2 | 87.5 (−26.1 to 100.0) |" in tables["verdicts"]
     assert "| Base-T | 2 | 37.5 |" in tables["verdicts"]
-    assert re.search(r"^\| soar \| 2 \| 1 to 4 \|( \d+ \(\d+ to \d+\) \|){6}$", tables["teachers"], re.MULTILINE)
+    share = r" \d+ \(\d+ to \d+\) \|"
+    assert re.search(rf"^\| soar \| 2 \| 1 to 4 \|({share}){{6}} 0\.\d\d \(0", tables["teachers"], re.MULTILINE)
     assert "| soar | 2 | 9 to 12 |" in tables["teachers"]
-    assert re.search(r"^\| Base-T \| 16 \|( \d+ \|){6} \d", tables["questions"], re.MULTILINE)
+    assert re.search(rf"^\| Base-T \| 2 \| 16 \|({share}){{6}} \d\.\d \(", tables["questions"], re.MULTILINE)
 
 
 def test_promotions_are_those_of_each_teacher(figures, made):
