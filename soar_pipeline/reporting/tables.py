@@ -98,9 +98,11 @@ def vendi_table(plan: Plan, diversity: pd.DataFrame, promotions: pd.DataFrame, p
     """
     arms = arms_frame(plan, promotions)
     arms = arms[arms["arm"].isin([name for name, arm in plan.config.arms.items() if arm.questions is not None])]
-    sets = diversity[~diversity["pooled"]].groupby(ARM)["vendi_mean"].agg(["count", "std"])
+    # A set of one question has no score of its own, and that of a run without promotion no question.
+    of_teachers = diversity[~diversity["pooled"] & (diversity["questions"] > 0)]
+    sets = of_teachers.groupby(ARM)["vendi_mean"].agg(["size", "std"])
     scores = diversity[diversity["pooled"]].set_index(ARM).join(sets)
-    table = arms.merge(scores, how="left", on=ARM).rename(columns={"count": "teacher_seeds", "std": "teacher_sd"})
+    table = arms.merge(scores, how="left", on=ARM).rename(columns={"size": "teacher_seeds", "std": "teacher_sd"})
     table = table.drop(columns="teacher_seed").fillna({"teacher_seeds": 0, "questions": 0})
     table["subsample"] = table["subsample"].where(table["vendi_mean"].notna())
     table["paper"] = [

@@ -8,7 +8,7 @@ that of the sequence, clipped.
 Names of TRL and transformers that are not public, as read in TRL 1.16.0. These are replaced or extended here, in
 on_policy.py, teacher.py and baselines/serl/training.py:
     _tokenize_prompts, _generate_single_turn, _generate_and_score_completions, _calculate_rewards,
-    _get_per_token_logps_and_entropies, _compute_loss
+    _get_per_token_logps_and_entropies, _compute_loss, _send_telemetry
 and these are set or read:
     _step, _buffered_inputs, _metrics, _tokenizer, _created_lr_scheduler, and the model's _is_fsdp_managed_module.
 """
@@ -191,6 +191,13 @@ class ResettableTrainer(RLOOTrainer):
         self._metrics["train"].clear()
         # Processes that sample for the same question must not sample the same.
         set_seed(rank_seed(seed))
+
+    def _send_telemetry(self) -> None:
+        """Nothing: TRL would tell the Hub of every trainer.
+
+        A thread looks up the Hub's address, and with it reads the environment, while Accelerate changes that: of
+        thousands of jobs, one ended with a segmentation fault just then.
+        """
 
     @raise_diverged()
     def train(self, *args, **options):

@@ -7,9 +7,10 @@ from scipy import stats
 from soar_pipeline.artifacts.files import ArtifactError, read_rows
 from soar_pipeline.artifacts.schemas import DIVERSITY, PASSK, PROMOTIONS
 from soar_pipeline.config import ConfigError, Plan
+from soar_pipeline.reporting.frames import read_frame
 from soar_pipeline.reporting.long_tables import SIZES, VENDI, read_table, with_columns, write_table
 from soar_pipeline.reporting.paper import read_paper
-from soar_pipeline.reporting.tables import passk_table, promoted_students_table
+from soar_pipeline.reporting.tables import passk_table, promoted_students_table, vendi_table
 from soar_pipeline.reporting.unstuck import unstuck_table
 
 
@@ -240,6 +241,18 @@ def test_vendi_of_a_method_is_of_the_questions_of_all_its_teachers(made):
     table = {row.arm: row for row in made.rows("vendi")}["base_t"]
     assert (table.vendi_mean, table.vendi_sd) == pytest.approx((sets[2]["vendi_mean"], sets[2]["vendi_sd"]), abs=1e-4)
     assert table.teacher_sd == pytest.approx(np.std([row["vendi_mean"] for row in sets[:2]], ddof=1), abs=1e-4)
+
+
+def test_a_teacher_of_one_question_counts_though_it_has_no_score_and_one_without_does_not(made):
+    def of(teacher_seed: int, questions: int, score: float | None, pooled: bool = False) -> dict:
+        names = {"dataset": DATASET, "arm": "soar_pq", "teacher_seed": teacher_seed, "pooled": pooled}
+        return {**names, "questions": questions, "subsample": questions, "vendi_mean": score, "vendi_sd": None}
+
+    diversity = pd.DataFrame([of(1, 1, None), of(2, 1, None), of(3, 0, None), of(0, 2, 1.5, pooled=True)])
+    promotions = read_frame([], PROMOTIONS)
+    paper = read_paper(made.config, sorted(PAPER.glob("*.csv")))
+    table = vendi_table(Plan(made.config), diversity, promotions, paper).set_index("arm").loc["soar_pq"]
+    assert (table["teacher_seeds"], table["questions"], table["vendi_mean"]) == (2, 2, 1.5)
 
 
 def test_paper_row_that_does_not_exist_is_named():

@@ -65,6 +65,15 @@ def test_one_group_of_all_rollouts_has_the_advantages_of_the_datasets():
     torch.testing.assert_close(torch.tensor(grouped), torch.tensor(expected))
 
 
+def test_no_trainer_is_reported_to_the_hub(base_model, monkeypatch):
+    # TRL reports none of them where this is set.
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", lambda *_, **__: pytest.fail("reported"))
+    policy = load_policy(base_model, "float32")
+    with Grader() as grader:
+        student_trainer(policy, grader)
+
+
 def test_trls_advantages_are_ours(base_model, monkeypatch):
     """With the KL in the reward, and a completion that cannot be scored."""
     by_trl(monkeypatch)
