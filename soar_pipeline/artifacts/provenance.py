@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ class Provenance:
         return json.dumps(self.as_dict(), sort_keys=True)
 
 
+# To read them takes longer than to write a small file.
+@cache
 def package_versions() -> dict[str, str]:
     versions = {}
     for package in VERSIONED_PACKAGES:

@@ -107,15 +107,15 @@ def change_of(key: str, values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 @cache
 def settings(config_of: str, folder: Path) -> dict[Any, tuple[Any, Any]]:
-    """Of every job of a configuration, as YAML."""
-    config = validate(yaml.safe_load(config_of), "made.yaml")
+    """Of every job of a configuration, as JSON."""
+    config = validate(json.loads(config_of), "made.yaml")
     jobs = [job for job in Plan(config).jobs if job.rule != "all"]
     return {job: settings_of(config, *job)[0] for job in jobs}
 
 
 def due_after(before: dict[str, Any], after: dict[str, Any], folder: Path) -> set[Job]:
     """The jobs that both configurations have and that other settings decide."""
-    old, new = (settings(yaml.safe_dump(values), folder) for values in (before, after))
+    old, new = (settings(json.dumps(values), folder) for values in (before, after))
     return {job for job in old.keys() & new.keys() if old[job] != new[job]}
 
 
