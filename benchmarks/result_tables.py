@@ -134,12 +134,11 @@ def teachers(run: FinishedRun, tables: Tables) -> Cells:
     diversity = read_frame([run.folder / "step_diversity.parquet"], STEP_DIVERSITY)
     made = []
     for (dataset, objective), part in asked.groupby(["dataset", "objective"], sort=False):
-        last = part["outer_step"].max()
+        last, apart = part["outer_step"].max(), of_objective(diversity, dataset, objective)
         for steps in (range(1, OUTER_STEPS + 1), range(last - OUTER_STEPS + 1, last + 1)):
             classes = _classes(part[part["outer_step"].isin(steps)])
-            apart = of_objective(diversity, dataset, objective)
-            apart = apart[apart["outer_step"].isin(steps)].groupby("teacher_seed")["diversity"].mean()
-            over = _over_teachers(classes.assign(diversity=apart))
+            of_teachers = apart[apart["outer_step"].isin(steps)].groupby("teacher_seed")["diversity"].mean()
+            over = _over_teachers(classes.assign(diversity=of_teachers))
             made.append(
                 _of(run, dataset)
                 | {"reward": objective, "teachers": str(len(classes)), "outer steps": f"{steps[0]} to {steps[-1]}"}

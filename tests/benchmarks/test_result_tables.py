@@ -66,6 +66,17 @@ def test_intervals_in_sentences_are_those_of_the_files(page):
     assert not set(said) - intervals_of("toy_findings")
 
 
+@pytest.mark.parametrize(("steps", "arm"), [(40, "Hard-Only"), (120, "Hard-Only (120 steps)")])
+def test_hard_only_is_on_the_tasks_page_what_it_is_in_the_files(steps, arm, project):
+    row = pd.read_csv(FIGURES / "toy_findings" / "arms.csv").set_index("arm").loc[arm]
+    page = (project / "docs" / "toy-task.md").read_text(encoding="utf-8")
+    [cells] = re.findall(rf"^\| {steps} steps[^|]* \| (.*) \|$", page, re.MULTILINE)
+    students, *solved, unstuck = cells.split(" | ")
+    assert f"{students} seeds" == row["seeds"]
+    assert [float(cell.partition(" %")[0]) for cell in solved] == [row["pass@1, %"], row["pass@32, %"]]
+    assert unstuck.partition(" (")[0] == row["came unstuck"]
+
+
 def test_tables_are_the_runs_own_figures(figures):
     tables = {file.stem: markdown(file) for file in (figures / "made").iterdir()}
     # The finding in test_report.py has the same figures.
