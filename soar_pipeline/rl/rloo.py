@@ -195,8 +195,8 @@ class ResettableTrainer(RLOOTrainer):
     def _send_telemetry(self) -> None:
         """Nothing: TRL would tell the Hub of every trainer.
 
-        A thread looks up the Hub's address, and with it reads the environment, while Accelerate changes that. This is the
-        likely reason why one of thousands of jobs ended with a segmentation fault.
+        A thread looks up the Hub's address, and with it reads the environment, while Accelerate changes that. This is
+        the likely reason why one of thousands of jobs ended with a segmentation fault.
         """
 
     @raise_diverged()
